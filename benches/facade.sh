@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# Shows that the facade adds nothing to the real build: compares the machine code of Mutex::lock + unlock, as the workspace compiles it,
-# with that of the same source in which `core::sync::atomic` and `core::cell::UnsafeCell` stand directly in the place of the facade.
-# Prints the code, and exits with 1 if the two differ.
+# Shows that the facade adds nothing to the real build: compares the machine code of Mutex::lock +
+# unlock, as the workspace compiles it, with that of the same source in which `core::sync::atomic`
+# and `core::cell::UnsafeCell` stand directly in the place of the facade. Prints the code, and exits
+# with 1 if the two differ.
 set -euo pipefail
 repository=$(cd "$(dirname "$0")/.." && pwd)
 work=$(mktemp -d)
@@ -39,7 +40,8 @@ for variant in with without; do
     cd "$work/$variant"
     CARGO_TARGET_DIR="$target" cargo rustc --quiet --release -p sync-core --lib -- \
         -C codegen-units=1 -C debuginfo=0 --cap-lints allow --emit "asm=$work/$variant.s"
-    # The function alone; without the hashes in the names of what it calls, and without the numbers of labels.
+    # The function alone; without the hashes in the names of what it calls, and without the numbers
+    # of labels.
     sed -n '/^facade_probe:/,/\.cfi_endproc/p' "$work/$variant.s" |
         sed -E 's/17h[0-9a-f]{16}E/E/; s/\.L[A-Za-z_]*[0-9_]+/.L/g; /^\s*\.cfi/d; /^\.L:/d' >"$work/$variant.txt"
     test -s "$work/$variant.txt"

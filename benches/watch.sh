@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Shows that the features `deadlock` and `stats` cost nothing while they are off: compares the machine code of the locks, which tell a watch
-# what they do, with that of the raw locks below them, which have none. Exits with 1 if any two differ.
+# Shows that the features `deadlock` and `stats` cost nothing while they are off: compares the
+# machine code of the locks, which tell a watch what they do, with that of the raw locks below them,
+# which have none. Exits with 1 if any two differ.
 set -euo pipefail
 repository=$(cd "$(dirname "$0")/.." && pwd)
 work=$(mktemp -d)

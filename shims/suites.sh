@@ -71,8 +71,8 @@ for crate in "${crates[@]}"; do
         cd "$work/$name"
         takes_a_shim || { echo "$name $version does not take a shim" >&2; exit 1; }
         # Some of these tests measure time, with tens of milliseconds to spare: a failure counts if
-        # it comes three times. r2d2's `events` is left out: two events of two threads come in either
-        # order, and with parking_lot itself it failed 30 times in 90.
+        # it comes three times. r2d2's `events` is left out: two events of two threads come in
+        # either order, and with parking_lot itself it failed 30 times in 90.
         run() { cargo test --quiet -- --skip test::events; }
         run || { echo "once more"; run; } || { echo "for the last time"; run; }
     ) || failed=1

@@ -18,8 +18,19 @@ pub fn root() -> PathBuf {
 ///
 /// Build output and hidden folders other than `.ci` and `.cargo` are left out.
 pub fn files(extension: &str) -> Vec<PathBuf> {
+    files_that(&|path| path.extension().is_some_and(|found| found == extension))
+}
+
+/// The files that can be executed, relative to the root, sorted.
+pub fn scripts() -> Vec<PathBuf> {
+    use std::os::unix::fs::PermissionsExt;
+
+    files_that(&|path| path.metadata().is_ok_and(|file| file.permissions().mode() & 0o100 != 0))
+}
+
+fn files_that(wanted: &dyn Fn(&Path) -> bool) -> Vec<PathBuf> {
     let mut found = Vec::new();
-    collect(&root(), extension, &mut found);
+    collect(&root(), wanted, &mut found);
     let mut found: Vec<_> = found
         .iter()
         .map(|path| path.strip_prefix(root()).expect("below the root").into())
@@ -28,16 +39,16 @@ pub fn files(extension: &str) -> Vec<PathBuf> {
     found
 }
 
-fn collect(folder: &Path, extension: &str, found: &mut Vec<PathBuf>) {
+fn collect(folder: &Path, wanted: &dyn Fn(&Path) -> bool, found: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(folder).expect("a readable folder") {
         let path = entry.expect("a readable entry").path();
         let name = path.file_name().expect("an entry has a name").to_string_lossy().into_owned();
         if path.is_dir() {
             let hidden = name.starts_with('.') && name != ".ci" && name != ".cargo";
             if !hidden && name != "target" {
-                collect(&path, extension, found);
+                collect(&path, wanted, found);
             }
-        } else if path.extension().is_some_and(|found| found == extension) {
+        } else if wanted(&path) {
             found.push(path);
         }
     }

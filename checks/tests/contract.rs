@@ -1,87 +1,82 @@
-//! CONTRACT.md of each published crate, compared with the tests of its behaviour and of its seams,
-//! both ways.
+//! CONTRACT.md of each published crate, compared with the tests of its promises, both ways.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 
 use sync_checks::{Complaints, files, read, root};
 
 const CRATES: [&str; 4] = ["sync-core", "sync-queue", "sync-timer", "sync-ipc"];
 
-/// The suites whose tests are promises, and the prefix of their names. The tests of a file of a
-/// folder are `stem::name`, with the folder's prefix before the stem.
-const SUITES: [(&str, &str); 19] = [
-    ("behaviour/", ""),
-    ("process/", "process/"),
-    ("pool/", "pool/"),
-    ("manager/", "manager/"),
-    ("auth.rs", ""),
-    ("programs.rs", ""),
-    ("aborts.rs", ""),
-    ("auto_traits.rs", ""),
-    ("feature_", ""),
-    ("fork.rs", ""),
-    ("fork/", "fork/"),
-    ("idle.rs", ""),
-    ("memory.rs", ""),
-    ("no_system_calls.rs", ""),
-    ("slack.rs", ""),
-    ("task_allocations.rs", ""),
-    ("types.rs", ""),
-    ("under_the_allocator.rs", ""),
-    ("unwinding.rs", ""),
-];
+/// The suites that need no rows: they show the promises of the behaviour tests again, against an
+/// oracle, under load or as an example; `compile_fail.rs` runs the programs of its folder, and
+/// `outside/` is a package of its own.
+const WITHOUT_ROWS: [&str; 5] =
+    ["property/", "stress/", "examples.rs", "compile_fail.rs", "outside/"];
 
 /// Each program of this folder is a promise: it must not compile.
 const REFUSED: &str = "compile_fail/";
 
-/// The tests of the suites, as `stem::name`.
+/// Macros that write the test whose name is their first word.
+const WRITERS: [&str; 4] = ["awaited", "each_queue", "killed", "succession"];
+
+/// A promise of fewer words is the name of a topic.
+const FEWEST_WORDS: usize = 4;
+
+/// The tests of the suites, as `stem::name`, or `folder/stem::name` outside of `behaviour/`.
 fn tests(package: &str) -> BTreeSet<String> {
     let folder = format!("{package}/tests");
     let mut found = BTreeSet::new();
     for path in files("rs") {
         let Ok(below) = path.strip_prefix(&folder) else { continue };
-        let below = below.to_string_lossy();
-        if let Some(program) = below.strip_prefix(REFUSED).and_then(|name| name.strip_suffix(".rs"))
-        {
+        let stem = below.with_extension("").to_string_lossy().into_owned();
+        if let Some(program) = stem.strip_prefix(REFUSED) {
             found.insert(format!("compile_fail::{program}"));
             continue;
         }
-        let Some((_, prefix)) = SUITES.iter().find(|(suite, _)| below.starts_with(suite)) else {
+        if WITHOUT_ROWS.iter().any(|suite| below.to_string_lossy().starts_with(suite)) {
             continue;
-        };
-        let stem = path.file_stem().expect("a file has a name").to_string_lossy().into_owned();
-        let syntax = syn::parse_file(&read(&path)).expect("a Rust file");
-        for item in syntax.items {
-            // A macro such as `each_queue!(name, ...)` writes the test of that name.
-            if let syn::Item::Macro(call) = &item {
-                let of = call.mac.path.get_ident().map(ToString::to_string);
-                if !of.is_some_and(|of| of.starts_with("each_")) {
-                    continue;
-                }
-                let tokens = call.mac.tokens.to_string();
-                let name = tokens.split_once(" ,").or(tokens.split_once(',')).map(|(name, _)| name);
-                let is_name =
-                    |name: &&str| name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
-                if let Some(name) = name.filter(is_name) {
-                    found.insert(format!("{prefix}{stem}::{name}"));
-                }
-            }
-            let syn::Item::Fn(function) = item else { continue };
-            if function.attrs.iter().any(|attribute| attribute.path().is_ident("test")) {
-                found.insert(format!("{prefix}{stem}::{}", function.sig.ident));
-            }
         }
+        let stem = stem.strip_prefix("behaviour/").unwrap_or(&stem);
+        names(&path, |name| _ = found.insert(format!("{stem}::{name}")));
     }
     found
 }
 
-/// The tests that the rows of CONTRACT.md name in their second column.
-fn promised(package: &str) -> BTreeSet<String> {
+/// Calls `found` with the name of each test of a file.
+fn names(path: &Path, mut found: impl FnMut(&str)) {
+    let syntax = syn::parse_file(&read(path)).expect("a Rust file");
+    for item in syntax.items {
+        match item {
+            syn::Item::Fn(function)
+                if function.attrs.iter().any(|attribute| attribute.path().is_ident("test")) =>
+            {
+                found(&function.sig.ident.to_string());
+            }
+            syn::Item::Macro(call) if WRITERS.iter().any(|of| call.mac.path.is_ident(of)) => {
+                let tokens = call.mac.tokens.to_string();
+                let is_part = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
+                found(&tokens[..tokens.find(|c| !is_part(c)).unwrap_or(tokens.len())]);
+            }
+            _ => {}
+        }
+    }
+}
+
+/// A row of a table: its line, and its cells.
+fn rows(package: &str) -> Vec<(usize, Vec<String>)> {
     let text = read(format!("{package}/CONTRACT.md"));
-    let rows = text.lines().filter(|line| line.starts_with("| "));
-    let cells = rows.filter_map(|row| row.split(" | ").nth(1));
-    let spans = cells.flat_map(|cell| cell.split('`').skip(1).step_by(2));
-    spans.map(str::to_owned).collect()
+    let lines = text.lines().enumerate().filter(|(_, line)| line.starts_with('|'));
+    let cells = |line: &str| {
+        let inner = line.trim_matches('|').trim();
+        inner.split(" | ").map(|cell| cell.trim().to_owned()).collect()
+    };
+    lines.map(|(at, line)| (at + 1, cells(line))).collect()
+}
+
+/// The tests that a row names in its second column.
+fn named(cells: &[String]) -> Vec<String> {
+    let cell = cells.get(1).map_or("", String::as_str);
+    cell.split('`').skip(1).step_by(2).map(str::to_owned).collect()
 }
 
 #[test]
@@ -89,7 +84,9 @@ fn each_promise_has_a_test_and_each_test_of_a_promise_a_row() {
     let mut complaints = Complaints::default();
     for package in CRATES {
         assert!(root().join(package).join("CONTRACT.md").exists(), "{package} has no CONTRACT.md");
-        let (tests, promised) = (tests(package), promised(package));
+        let tests = tests(package);
+        let promised: BTreeSet<String> =
+            rows(package).iter().flat_map(|(_, cells)| named(cells)).collect();
         assert!(tests.len() > 10, "only {} tests of {package} were found", tests.len());
         for promise in promised.difference(&tests) {
             complaints.add(format!("{package}/CONTRACT.md names {promise}, which is not there"));
@@ -99,4 +96,40 @@ fn each_promise_has_a_test_and_each_test_of_a_promise_a_row() {
         }
     }
     complaints.settle("CONTRACT.md and the suites of the crate belong together.");
+}
+
+#[test]
+fn each_row_is_a_sentence_and_names_a_test() {
+    let mut complaints = Complaints::default();
+    for package in CRATES {
+        let (mut columns, mut below_head) = (0, false);
+        for (line, cells) in rows(package) {
+            let place = format!("{package}/CONTRACT.md:{line}");
+            if cells[0].starts_with("---") {
+                continue;
+            }
+            if cells[0] == "promise" {
+                (columns, below_head) = (cells.len(), true);
+                continue;
+            }
+            if std::mem::take(&mut below_head)
+                && !read(format!("{package}/CONTRACT.md"))
+                    .lines()
+                    .nth(line - 2)
+                    .is_some_and(|above| above.starts_with("|---"))
+            {
+                complaints.add(format!("{place}: a row between the head of a table and its line"));
+            }
+            if cells.len() != columns {
+                complaints.add(format!("{place}: {} cells of {columns}", cells.len()));
+            }
+            if cells[0].split_whitespace().count() < FEWEST_WORDS {
+                complaints.add(format!("{place}: {} is no promise", cells[0]));
+            }
+            if named(&cells).is_empty() {
+                complaints.add(format!("{place}: no test"));
+            }
+        }
+    }
+    complaints.settle("A row of CONTRACT.md: a sentence, and the test that shows it.");
 }

@@ -1,8 +1,10 @@
-//! ARCHITECTURE.md's table of crates, compared with the manifests.
+//! ARCHITECTURE.md's table of crates, compared with the manifests; and the scripts, with the steps
+//! of CI.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 
-use sync_checks::{Complaints, metadata, read, root};
+use sync_checks::{Complaints, metadata, read, root, scripts};
 
 /// Package -> packages of the workspace that it depends on in an ordinary build.
 type Edges = BTreeMap<String, BTreeSet<String>>;
@@ -115,4 +117,26 @@ fn each_published_package_has_licences_and_keywords_of_its_own() {
     }
     assert!(seen.len() >= 5, "only {} published packages", seen.len());
     complaints.settle("What a registry shows of a package is complete.");
+}
+
+#[test]
+fn each_script_is_a_step_of_ci() {
+    let ci = read(".ci/run");
+    let scripts = scripts();
+    let mut complaints = Complaints::default();
+    assert!(scripts.len() > 5, "only {} scripts were found", scripts.len());
+    for script in scripts.iter().filter(|script| *script != Path::new(".ci/run")) {
+        if !ci.contains(&script.display().to_string()) {
+            complaints.add(script.display().to_string());
+        }
+    }
+    // A step has its function, its line of description, and its place in the head.
+    let head: Vec<_> = ci.lines().take_while(|line| line.starts_with('#')).collect();
+    let listed: BTreeSet<_> = head.iter().flat_map(|line| line.split([' ', ','])).collect();
+    for name in ci.lines().filter_map(|line| line.strip_prefix("step_")?.split('(').next()) {
+        if !listed.contains(name) || !ci.contains(&format!("    [{name}]=\"")) {
+            complaints.add(format!("step {name}: not in the head, or not described"));
+        }
+    }
+    complaints.settle("Each script is called by a step of .ci/run, and each step is described.");
 }

@@ -1,8 +1,9 @@
 //! The layers of each crate: no files import each other in a circle, and folders import only
 //! downward.
 //!
-//! A file's imports are its `use` items. `pub use` in a `mod.rs` or in `lib.rs` is a facade and no
-//! import: a path through it counts as an import of the file that defines the item.
+//! A file's imports are its `use` items, and the paths in its code that begin with `crate` or
+//! `super`. `pub use` in a `mod.rs` or in `lib.rs` is a facade and no import: a path through it
+//! counts as an import of the file that defines the item.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -72,13 +73,30 @@ struct Import {
 }
 
 #[derive(Default)]
-struct Imports(Vec<Import>);
+struct Imports {
+    found: Vec<Import>,
+    /// The number of modules around, in the same file.
+    depth: u32,
+}
 
 impl<'ast> Visit<'ast> for Imports {
     fn visit_item_use(&mut self, item: &'ast syn::ItemUse) {
         let public = !matches!(item.vis, syn::Visibility::Inherited);
-        flatten(&item.tree, &mut Vec::new(), public, &mut self.0);
+        flatten(&item.tree, &mut Vec::new(), public, &mut self.found);
     }
+
+    /// A path from `crate` or `super` imports too, wherever it is written.
+    fn visit_path(&mut self, path: &'ast syn::Path) {
+        let parts: Vec<_> = path.segments.iter().map(|part| part.ident.to_string()).collect();
+        if self.depth == 0 && ["crate", "super"].contains(&parts[0].as_str()) {
+            let name = parts[parts.len() - 1].clone();
+            self.found.push(Import { path: parts, public: false, name });
+        }
+        syn::visit::visit_path(self, path);
+    }
+
+    /// The path of `pub(in path)` imports nothing.
+    fn visit_vis_restricted(&mut self, _: &'ast syn::VisRestricted) {}
 
     fn visit_item_mod(&mut self, item: &'ast syn::ItemMod) {
         // Unit tests may look at anything.
@@ -87,7 +105,9 @@ impl<'ast> Visit<'ast> for Imports {
                 && attribute.parse_args::<syn::Path>().is_ok_and(|path| path.is_ident("test"))
         });
         if !is_test {
+            self.depth += 1;
             syn::visit::visit_item_mod(self, item);
+            self.depth -= 1;
         }
     }
 }
@@ -142,7 +162,7 @@ impl Modules {
             let mut found = Imports::default();
             found.visit_file(&syntax);
             modules.files.insert(module_path(&relative), relative.clone());
-            imports.insert(relative, found.0);
+            imports.insert(relative, found.found);
         }
         // A facade's items, by the names under which they are found there.
         for (file, found) in &imports {

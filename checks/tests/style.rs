@@ -1,6 +1,8 @@
 //! STYLE.md, as far as a machine can read it: words, and the length of lines.
 
-use sync_checks::{Complaints, files, read};
+use std::path::{Path, PathBuf};
+
+use sync_checks::{Complaints, files, read, root, scripts};
 
 /// Words that STYLE.md replaces, with the replacement.
 const WORDS: [(&str, &str); 8] = [
@@ -47,7 +49,7 @@ fn cannot_be_broken(line: &str) -> bool {
 }
 
 /// This file names what it looks for, and STYLE.md shows it.
-fn is_about_style(path: &std::path::Path) -> bool {
+fn is_about_style(path: &Path) -> bool {
     path.ends_with("STYLE.md") || path.ends_with("checks/tests/style.rs")
 }
 
@@ -103,6 +105,51 @@ fn lines_end_at_the_hundredth_column() {
     complaints.settle("Lines end at column 100; rows of tables and links may be longer.");
 }
 
+/// The comments of scripts, manifests and lists: the lines that begin with `#`.
+fn files_with_hash_comments() -> Vec<PathBuf> {
+    let lists = ["toml", "tsv"].into_iter().flat_map(files);
+    // The last one is read by scripts.
+    lists.chain(scripts()).chain([PathBuf::from(".ci/toolchains")]).collect()
+}
+
+#[test]
+fn documents_and_comments_of_scripts_end_at_the_hundredth_column() {
+    let mut complaints = Complaints::default();
+    let mut look = |path: &Path, number: usize, line: &str| {
+        let length = line.chars().count();
+        if length > COLUMNS && !line.trim_start().starts_with('|') && !line.contains("://") {
+            complaints.add(format!("{}:{}: {length} columns", path.display(), number + 1));
+        }
+    };
+    for path in files("md") {
+        // Whether the lines are in a block of code, and whether that is a program's output.
+        let mut block = None;
+        // A program writes the rest of BENCHMARKS.md.
+        let text = read(&path);
+        let prose = text.split("<!-- The rest is written by ").next().unwrap_or("");
+        for (number, line) in prose.lines().enumerate() {
+            if let Some(kind) = line.trim_start().strip_prefix("```") {
+                block = match block {
+                    None => Some(["text", "console"].contains(&kind)),
+                    Some(_) => None,
+                };
+            }
+            if block != Some(true) {
+                look(&path, number, line);
+            }
+        }
+    }
+    let others = files_with_hash_comments();
+    assert!(others.len() > 20, "only {} scripts and manifests were found", others.len());
+    for path in others {
+        let text = read(&path);
+        let comments =
+            text.lines().enumerate().filter(|(_, line)| line.trim_start().starts_with('#'));
+        comments.for_each(|(number, line)| look(&path, number, line));
+    }
+    complaints.settle("Prose ends at column 100; rows of tables, links and output may be longer.");
+}
+
 #[test]
 fn files_are_short_enough_to_be_read_as_a_whole() {
     let mut complaints = Complaints::default();
@@ -152,6 +199,10 @@ fn names_of_functions_use_plain_words() {
             let Some((_, rest)) = line.split_once("fn ") else { continue };
             let name = rest.split(|c: char| !c.is_alphanumeric() && c != '_').next().unwrap_or("");
             let begins_with_who = name.starts_with("who_");
+            let is_source = path.components().any(|part| part.as_os_str() == "src");
+            if is_source && (name.ends_with("_slow") || name.ends_with("_slowly")) {
+                complaints.add(format!("{}:{}: {name}: _contended", path.display(), number + 1));
+            }
             if begins_with_who || name.split('_').any(|word| NOT_IN_NAMES.contains(&word)) {
                 complaints.add(format!("{}:{}: {name}", path.display(), number + 1));
             }
@@ -190,6 +241,11 @@ fn the_words_are_found_as_whole_words() {
     assert!(!has_word("for every thread", "for ever"));
 }
 
+/// The text up to the end of a span of code.
+fn code(text: &str) -> &str {
+    text.split('`').next().unwrap_or("")
+}
+
 /// A README is the front page of its package in a registry and on a code host too, where an item's
 /// path is no link and a hidden line of an example is visible.
 #[test]
@@ -220,6 +276,16 @@ fn readmes_of_packages_read_well_outside_of_rustdoc() {
                     complaints.add(format!("{path}:{}: {link} is no link", at + 1));
                 }
             }
+            for name in line.split("`examples/").skip(1) {
+                complaints.add(format!("{path}:{}: no link to {}", at + 1, code(name)));
+            }
+            let name = if package == "verify" { "sync-verify" } else { package };
+            let source = format!("/{name}/latest/source/");
+            for file in line.split(&source).skip(1).filter_map(|rest| rest.split(')').next()) {
+                if !root().join(package).join(file.trim()).is_file() {
+                    complaints.add(format!("{path}:{}: a link to {file}, which is none", at + 1));
+                }
+            }
             for target in line.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
                 let is_absolute = target.starts_with("http") || target.starts_with('#');
                 if !is_absolute {
@@ -228,7 +294,8 @@ fn readmes_of_packages_read_well_outside_of_rustdoc() {
             }
         }
     }
-    complaints.settle("A README's links are whole, and its examples hide no lines.");
+    complaints
+        .settle("A README's links are whole and lead to files, and its examples hide no lines.");
 }
 
 /// The programs that stand beside a peer's version of the same program, in their comment.

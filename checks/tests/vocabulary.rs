@@ -197,6 +197,17 @@ fn verb(name: &str) -> Option<&str> {
     name.split('_').find(|word| VERBS.contains(word))
 }
 
+/// The name that a channel has for a method of a queue: `try_send` for `try_put`.
+fn other_verb(name: &str) -> Option<String> {
+    for (verb, other) in [("put", "send"), ("get", "recv"), ("shutdown", "close")] {
+        let form = name.strip_prefix("try_").unwrap_or(name).strip_prefix(verb);
+        if form.is_some_and(|form| ["", "_timeout", "_deadline", "_async"].contains(&form)) {
+            return Some(name.replace(verb, other));
+        }
+    }
+    (name == "is_shutdown").then(|| String::from("is_closed"))
+}
+
 #[test]
 fn queues_put_and_get_and_channels_send_and_recv() {
     let mut complaints = Complaints::default();
@@ -205,7 +216,8 @@ fn queues_put_and_get_and_channels_send_and_recv() {
         let Some(verb) = verb(&method.name) else { continue };
         let wrong: &[&str] = match method.owner.as_str() {
             // The macro's queues of sync-queue.
-            "$Queue" | "SimpleQueue" | "Queue" | "JoinableQueue" => {
+            "$Queue" | "SimpleQueue" | "Queue" | "JoinableQueue" | "ByteQueue" | "InPlaceQueue"
+            | "Loan" => {
                 of_queues += 1;
                 &["send", "recv", "close", "closed"]
             }
@@ -215,18 +227,42 @@ fn queues_put_and_get_and_channels_send_and_recv() {
         if wrong.contains(&verb) {
             complaints.add(format!("{method}"));
         }
-        let other = match method.name.as_str() {
-            "put" => "send",
-            "get" => "recv",
-            "shutdown" => "close",
-            _ => continue,
-        };
-        if !method.has_alias(other) {
-            complaints.add(format!("{method}: no alias {other}"));
+        let is_a_try = matches!(method.name.as_str(), "try_put" | "try_get");
+        let pythons = is_a_try.then(|| method.name.replace("try_", "") + "_nowait");
+        for alias in other_verb(&method.name).into_iter().chain(pythons) {
+            if !method.has_alias(&alias) {
+                complaints.add(format!("{method}: no alias {alias}"));
+            }
         }
     }
     assert!(of_queues > 30, "only {of_queues} methods of queues were found");
     complaints.settle("A queue has put, get and shutdown; an end of a channel send and recv.");
+}
+
+/// Python's name of a method of a mutex: its `acquire` has no form of its own for a timeout.
+fn pythons_name(name: &str) -> Option<&'static str> {
+    Some(match name {
+        "lock" | "try_lock" | "try_lock_for" | "try_lock_until" => "acquire",
+        "unlock" => "release",
+        "is_locked" => "locked",
+        _ => return None,
+    })
+}
+
+#[test]
+fn a_mutex_has_pythons_names_as_aliases() {
+    let mut complaints = Complaints::default();
+    let mut found = 0;
+    for method in all().iter().filter(|method| !method.is_hidden()) {
+        let is_a_mutex = method.owner.ends_with("Mutex");
+        let Some(alias) = pythons_name(&method.name).filter(|_| is_a_mutex) else { continue };
+        found += 1;
+        if !method.has_alias(alias) {
+            complaints.add(format!("{method}: no alias {alias}"));
+        }
+    }
+    assert!(found > 30, "only {found} methods of mutexes were found");
+    complaints.settle("Python's name of a thing is a `#[doc(alias)]`.");
 }
 
 #[test]

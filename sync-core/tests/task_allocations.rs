@@ -1,7 +1,5 @@
 //! A wait of a task allocates nothing, whether it ends by a wake or by a drop.
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
 use std::future::{Future, pending};
 use std::pin::{Pin, pin};
 use std::ptr;
@@ -15,42 +13,23 @@ use sync_core::{
     Mutex, OnceLock, Parker, RateLimiter, RawSemaphore, RwLock, Semaphore, TaskGuard, WaitGroup,
 };
 
-/// Counts the allocations of each thread.
-struct Counting;
+#[path = "support/counting.rs"]
+mod counting;
 
-thread_local! {
-    static COUNT: Cell<usize> = const { Cell::new(0) };
-}
-
-// SAFETY: passes everything on to the system's allocator.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        COUNT.set(COUNT.get() + 1);
-        // SAFETY: passed on to the caller.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
-        // SAFETY: passed on to the caller.
-        unsafe { System.dealloc(memory, layout) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
+use counting::counts;
 
 /// Polls a wait until it is `Pending`, and returns the number of allocations of the polls. The
 /// second one has another waker. Then the wait is dropped.
 fn cost<F: Future>(start: F) -> usize {
     let mut future = pin!(Some(start));
-    let before = COUNT.get();
+    let before = counts().1;
     for waker in [Waker::noop(), &other_waker()] {
         let future = future.as_mut().as_pin_mut().expect("it is there");
         let polled = future.poll(&mut Context::from_waker(waker));
         assert!(polled.is_pending(), "it has nothing to wait for");
     }
     future.set(None);
-    COUNT.get() - before
+    counts().1 - before
 }
 
 /// A waker that is not the one that does nothing, and that allocates nothing.
@@ -165,13 +144,13 @@ fn the_end_of_a_wait_allocates_nothing() {
         let mut cost = 0;
         // The first round makes the table.
         for _ in 0..2 {
-            let before = COUNT.get();
+            let before = counts().1;
             let mut woken = pin!(start());
             let mut context = Context::from_waker(Waker::noop());
             assert!(woken.as_mut().poll(&mut context).is_pending());
             release();
             assert!(woken.as_mut().poll(&mut context).is_ready());
-            cost = COUNT.get() - before;
+            cost = counts().1 - before;
         }
         cost
     }
@@ -184,7 +163,7 @@ fn the_end_of_a_wait_allocates_nothing() {
     let event = AutoResetEvent::new();
     assert_eq!(waits(|| event.wait_async(), || event.set()), 0);
     block_on(std::future::ready(()));
-    let before = COUNT.get();
+    let before = counts().1;
     block_on(std::future::ready(()));
-    assert_eq!(COUNT.get() - before, 0, "the waker of the thread is kept");
+    assert_eq!(counts().1 - before, 0, "the waker of the thread is kept");
 }

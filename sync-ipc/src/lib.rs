@@ -62,9 +62,6 @@ pub use self::plain::Plain;
 #[cfg(feature = "process")]
 pub use self::pool::{JobError, JobHandle, Pool, PoolBuilder};
 #[cfg(feature = "process")]
-#[doc(hidden)]
-pub use self::process::private as __private;
-#[cfg(feature = "process")]
 pub use self::process::{
     Bytes, Child, CurrentProcess, Descriptor, Entry, Panic, ParentProcess, Process, ProcessBuilder,
     ProcessError, SpawnError, Stdin, active_children, current_process, init, parent_process,
@@ -81,6 +78,15 @@ pub use self::segment::trusted::TrustedSegment;
 pub use self::semaphore::{BoundedSemaphore, MAX_PERMITS, Permit, Semaphore};
 pub use self::shared_memory::{Item, ShareableList, SharedMemory};
 pub use self::value::{Array, ArrayGuard, RawArray, RawValue, Value};
+
+/// Items that the macros need.
+#[cfg(feature = "process")]
+#[doc(hidden)]
+pub mod __private {
+    #[cfg(feature = "manager")]
+    pub use crate::manager::private as shared;
+    pub use crate::process::private::*;
+}
 
 /// Opens an object, or creates it if it does not exist, also if another thread or process does so
 /// at the same time.

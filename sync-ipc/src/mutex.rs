@@ -125,6 +125,7 @@ impl<T: Plain> Mutex<T> {
     ///
     /// As [`mutex`](Self::lock), and [`LockError::TimedOut`].
     #[inline]
+    #[doc(alias = "acquire")]
     pub fn try_lock(&self) -> Result<Guard<'_, T>, LockError<Guard<'_, T>>> {
         self.guard(mutex::try_lock(self.block.u32(0), &self.block))
     }
@@ -135,6 +136,7 @@ impl<T: Plain> Mutex<T> {
     ///
     /// As [`mutex`](Self::lock), and [`LockError::TimedOut`].
     #[doc(alias = "lock_timeout")]
+    #[doc(alias = "acquire")]
     pub fn try_lock_for(&self, timeout: Duration) -> Result<Guard<'_, T>, LockError<Guard<'_, T>>> {
         self.lock_until_deadline(Deadline::after(timeout))
     }
@@ -151,6 +153,7 @@ impl<T: Plain> Mutex<T> {
     ///
     /// As [`mutex`](Self::lock), and [`LockError::TimedOut`].
     #[doc(alias = "lock_deadline")]
+    #[doc(alias = "acquire")]
     pub fn try_lock_until(
         &self,
         deadline: Instant,
@@ -177,6 +180,7 @@ impl<T: Plain> Mutex<T> {
 
     /// Whether the lock has an owner, alive or dead, at the moment.
     #[must_use]
+    #[doc(alias = "locked")]
     pub fn is_locked(&self) -> bool {
         mutex::owner(self.block.u32(0)) != 0
     }

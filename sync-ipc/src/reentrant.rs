@@ -108,6 +108,7 @@ impl<T: Plain> ReentrantMutex<T> {
     /// # Errors
     ///
     /// As [`Mutex::try_lock`](crate::Mutex::try_lock).
+    #[doc(alias = "acquire")]
     pub fn try_lock(&self) -> Locked<'_, T> {
         self.lock_with(mutex::try_lock)
     }
@@ -118,6 +119,7 @@ impl<T: Plain> ReentrantMutex<T> {
     ///
     /// As [`Mutex::try_lock_for`](crate::Mutex::try_lock_for).
     #[doc(alias = "lock_timeout")]
+    #[doc(alias = "acquire")]
     pub fn try_lock_for(&self, timeout: Duration) -> Locked<'_, T> {
         self.lock_with(|word, peers| mutex::lock(word, peers, Deadline::after(timeout)))
     }
@@ -134,6 +136,7 @@ impl<T: Plain> ReentrantMutex<T> {
     ///
     /// As [`Mutex::try_lock_until`](crate::Mutex::try_lock_until).
     #[doc(alias = "lock_deadline")]
+    #[doc(alias = "acquire")]
     pub fn try_lock_until(&self, deadline: Instant) -> Locked<'_, T> {
         self.lock_with(|word, peers| mutex::lock(word, peers, Deadline::at(deadline)))
     }
@@ -146,6 +149,7 @@ impl<T: Plain> ReentrantMutex<T> {
 
     /// Whether the lock has an owner at the moment.
     #[must_use]
+    #[doc(alias = "locked")]
     pub fn is_locked(&self) -> bool {
         mutex::owner(self.block.u32(0)) != 0
     }

@@ -1,11 +1,8 @@
 //! The memory that queues keep, counted by the allocator: an emptied queue gives its memory back,
 //! and a fast path takes none.
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
 use std::future::{Future, IntoFuture};
 use std::pin::pin;
-use std::sync::atomic::{AtomicIsize, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard, PoisonError, mpsc};
 use std::task::{Context, Waker};
 use std::thread;
@@ -19,36 +16,10 @@ use sync_queue::{
 #[path = "../../sync-core/tests/support/watchdog.rs"]
 mod watchdog;
 
-/// The system's allocator, counting.
-struct Counting;
+#[path = "../../sync-core/tests/support/counting.rs"]
+mod counting;
 
-static BYTES: AtomicIsize = AtomicIsize::new(0);
-static CALLS: AtomicUsize = AtomicUsize::new(0);
-
-thread_local! {
-    /// The allocations of one thread.
-    static MINE: Cell<usize> = const { Cell::new(0) };
-}
-
-// SAFETY: all is left to the system's allocator.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        BYTES.fetch_add(layout.size() as isize, Relaxed);
-        CALLS.fetch_add(1, Relaxed);
-        MINE.set(MINE.get() + 1);
-        // SAFETY: the caller keeps the contract of `GlobalAlloc`.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        BYTES.fetch_sub(layout.size() as isize, Relaxed);
-        // SAFETY: the caller keeps the contract of `GlobalAlloc`.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-}
-
-#[global_allocator]
-static COUNTING: Counting = Counting;
+use counting::counts;
 
 const ITEMS: usize = 20_000;
 /// Three blocks of 63 slots of two words each, and an allowance for the test itself.
@@ -76,9 +47,9 @@ fn alone() -> impl Drop {
 /// How many bytes more there are after `rounds` of `f` than after the first few.
 fn growth(rounds: usize, mut f: impl FnMut()) -> isize {
     (0..100).for_each(|_| f());
-    let before = BYTES.load(Relaxed);
+    let before = counts().0;
     (0..rounds).for_each(|_| f());
-    BYTES.load(Relaxed) - before
+    counts().0 - before
 }
 
 #[test]
@@ -163,27 +134,27 @@ fn a_pool_keeps_nothing_of_its_jobs() {
 fn an_emptied_lifo_or_priority_queue_gives_its_memory_back() {
     let _alone = alone();
     let (lifo, priority) = (LifoQueue::unbounded(), PriorityQueue::unbounded());
-    let empty = BYTES.load(Relaxed);
+    let empty = counts().0;
     for round in 0..3 {
         for n in 0..ITEMS {
             lifo.put(n).unwrap();
             priority.put(n).unwrap();
         }
-        assert!(BYTES.load(Relaxed) - empty >= (ITEMS * 3 * size_of::<usize>()) as isize);
+        assert!(counts().0 - empty >= (ITEMS * 3 * size_of::<usize>()) as isize);
         assert!(lifo.try_iter().eq((0..ITEMS).rev()));
         assert!(priority.try_iter().eq(0..ITEMS));
-        let left = BYTES.load(Relaxed) - empty;
+        let left = counts().0 - empty;
         assert!(left <= FEW, "round {round}: {left} bytes left");
     }
     // In and out around any length: shrinking is no work at each step.
     for length in [0, 63, 64, 65, 200] {
         (0..length).for_each(|n| lifo.put(n).unwrap());
-        let calls = CALLS.load(Relaxed);
+        let calls = counts().1;
         for n in 0..10_000 {
             lifo.put(n).unwrap();
             lifo.get().unwrap();
         }
-        let calls = CALLS.load(Relaxed) - calls;
+        let calls = counts().1 - calls;
         assert!(calls <= 2, "{calls} allocations around {length} items");
         drop(lifo.drain());
     }
@@ -194,24 +165,24 @@ fn an_emptied_queue_gives_its_memory_back() {
     let _alone = alone();
 
     let queue = Queue::unbounded();
-    let empty = BYTES.load(Relaxed);
+    let empty = counts().0;
     for round in 0..3 {
         for n in 0..ITEMS {
             queue.put(n).unwrap();
         }
-        let full = BYTES.load(Relaxed) - empty;
+        let full = counts().0 - empty;
         assert!(
             full >= (ITEMS * size_of::<usize>()) as isize,
             "round {round}: {full} bytes are too few to hold the items"
         );
         assert!(queue.try_iter().eq(0..ITEMS));
-        let left = BYTES.load(Relaxed) - empty;
+        let left = counts().0 - empty;
         assert!(left <= FEW, "round {round}: {left} bytes left");
     }
 
     // Two threads at a time: either of them may be the last to read a block.
     let queue = SimpleQueue::new();
-    let empty = BYTES.load(Relaxed);
+    let empty = counts().0;
     for _ in 0..3 {
         (0..ITEMS).for_each(|n| queue.put(n));
         thread::scope(|scope| {
@@ -219,7 +190,7 @@ fn an_emptied_queue_gives_its_memory_back() {
                 scope.spawn(|| queue.try_iter().count());
             }
         });
-        let left = BYTES.load(Relaxed) - empty;
+        let left = counts().0 - empty;
         assert!(left <= FEW, "{left} bytes left");
     }
 
@@ -229,24 +200,24 @@ fn an_emptied_queue_gives_its_memory_back() {
             queue.put(n).unwrap();
             assert_eq!(queue.get(), Ok(n));
         }
-        let calls = CALLS.load(Relaxed);
+        let calls = counts().1;
         for n in 0..ITEMS {
             queue.put(n).unwrap();
             assert_eq!(queue.get(), Ok(n));
         }
-        assert_eq!(CALLS.load(Relaxed) - calls, 0, "{queue:?} allocates again and again");
+        assert_eq!(counts().1 - calls, 0, "{queue:?} allocates again and again");
     }
 }
 
 /// Polls a wait until it is `Pending`, and returns the number of allocations of that and the drop.
 fn cost(future: impl Future) -> usize {
     let mut future = pin!(Some(future));
-    let before = MINE.get();
+    let before = counts().1;
     let mut context = Context::from_waker(Waker::noop());
     let polled = future.as_mut().as_pin_mut().map(|future| future.poll(&mut context).is_pending());
     assert_eq!(polled, Some(true), "it has nothing to wait for");
     future.set(None);
-    MINE.get() - before
+    counts().1 - before
 }
 
 /// The second wait of each kind: the first one makes the list that it stands in.

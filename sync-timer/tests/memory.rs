@@ -1,47 +1,28 @@
 //! That nothing stays behind: after very many timers the memory is what it was. In a program of its
 //! own, because it counts what its allocator gives out.
 
-use std::alloc::{GlobalAlloc, Layout, System};
 use std::future::Future;
 use std::pin::pin;
-use std::sync::atomic::{AtomicIsize, Ordering::Relaxed};
 use std::task::{Context, Waker};
 use std::time::Duration;
 
 use sync_timer::{Interval, ManualClock, Missed, Pending, Scheduler, Timer};
 
-struct Counting;
+#[path = "../../sync-core/tests/support/counting.rs"]
+mod counting;
 
-static HELD: AtomicIsize = AtomicIsize::new(0);
-
-// SAFETY: passes everything on to the system's allocator, and counts.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        HELD.fetch_add(layout.size() as isize, Relaxed);
-        // SAFETY: the caller keeps the contract of `alloc`.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        HELD.fetch_sub(layout.size() as isize, Relaxed);
-        // SAFETY: the caller keeps the contract of `dealloc`, and `alloc` got it from the system.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
+use counting::counts;
 
 /// The bytes that are held more after `count` rounds than before, the first few excepted.
 fn growth(count: usize, mut round: impl FnMut()) -> isize {
     for _ in 0..100 {
         round();
     }
-    let before = HELD.load(Relaxed);
+    let before = counts().0;
     for _ in 0..count {
         round();
     }
-    HELD.load(Relaxed) - before
+    counts().0 - before
 }
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -54,9 +35,9 @@ fn nothing_stays_behind() {
     // A sleep of a task has its timer from the beginning: a wait for it allocates nothing more.
     let scheduler = Scheduler::builder().shards(1).clock(ManualClock::new()).build_without_thread();
     let mut sleep = pin!(scheduler.sleep(HOUR));
-    let before = HELD.load(Relaxed);
+    let before = counts().0;
     assert!(sleep.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
-    assert_eq!(HELD.load(Relaxed), before);
+    assert_eq!(counts().0, before);
 
     // A clock that is never moved.
     let clock = ManualClock::new();

@@ -41,16 +41,15 @@ type Bucket = Mutex<Queue>;
 struct Sleeper {
     address: usize,
     channel: Channel,
-    bell: Arc<Bell>,
+    state: Arc<SleepState>,
 }
 
-/// The place where one sleeper sleeps. `at` is the address it sleeps on now, and 0 after a thread
-/// woke it. It changes only under the lock of the bucket that holds the sleeper and the lock of the
-/// bell.
+/// The state of one sleeper. `at` is the address it sleeps on now, and 0 after a thread woke it.
+/// It changes only under the lock of the bucket that holds the sleeper and its own lock.
 #[derive(Debug)]
-struct Bell {
+struct SleepState {
     at: Mutex<usize>,
-    rung: Condvar,
+    woken: Condvar,
 }
 
 /// An absolute point in time.
@@ -107,7 +106,7 @@ pub fn wait_channel(
 
 fn sleep(word: &AtomicU32, expected: u32, deadline: Option<Deadline>, channel: Channel) -> bool {
     let address = ptr::from_ref(word).addr();
-    let bell = {
+    let state = {
         let mut queue = lock(bucket(index(address)));
         // Relaxed: as with the system's futex, the comparison sees the newest value (the bucket's
         // lock orders it after every store that its thread followed by a wake) and nothing more is
@@ -115,40 +114,40 @@ fn sleep(word: &AtomicU32, expected: u32, deadline: Option<Deadline>, channel: C
         if word.load(Ordering::Relaxed) != expected {
             return true;
         }
-        let bell = Arc::new(Bell { at: Mutex::new(address), rung: Condvar::new() });
-        queue.push_back(Sleeper { address, channel, bell: Arc::clone(&bell) });
-        bell
+        let state = Arc::new(SleepState { at: Mutex::new(address), woken: Condvar::new() });
+        queue.push_back(Sleeper { address, channel, state: Arc::clone(&state) });
+        state
     };
-    let mut at = lock(&bell.at);
+    let mut at = lock(&state.at);
     loop {
         if *at == 0 {
             return true;
         }
         let Some(Deadline(end)) = deadline else {
-            at = bell.rung.wait(at).unwrap_or_else(PoisonError::into_inner);
+            at = state.woken.wait(at).unwrap_or_else(PoisonError::into_inner);
             continue;
         };
         let left = end.saturating_duration_since(Instant::now());
         if left.is_zero() {
             let here = *at;
             drop(at);
-            if leave(here, &bell) {
+            if leave(here, &state) {
                 return false;
             }
             // Woken or moved meanwhile: load again.
-            at = lock(&bell.at);
+            at = lock(&state.at);
         } else {
-            at = bell.rung.wait_timeout(at, left).unwrap_or_else(PoisonError::into_inner).0;
+            at = state.woken.wait_timeout(at, left).unwrap_or_else(PoisonError::into_inner).0;
         }
     }
 }
 
 /// Takes the sleeper off the queue of `address`. Returns `false` if it is not in the queue any
 /// more.
-fn leave(address: usize, bell: &Arc<Bell>) -> bool {
+fn leave(address: usize, state: &Arc<SleepState>) -> bool {
     let mut queue = lock(bucket(index(address)));
     let before = queue.len();
-    queue.retain(|sleeper| !(sleeper.address == address && Arc::ptr_eq(&sleeper.bell, bell)));
+    queue.retain(|sleeper| !(sleeper.address == address && Arc::ptr_eq(&sleeper.state, state)));
     queue.len() != before
 }
 
@@ -169,8 +168,8 @@ fn take(queue: &mut Queue, address: usize, count: usize, channel: Channel) -> Ve
 
 fn ring(sleepers: Vec<Sleeper>) {
     for sleeper in sleepers {
-        *lock(&sleeper.bell.at) = 0;
-        sleeper.bell.rung.notify_one();
+        *lock(&sleeper.state.at) = 0;
+        sleeper.state.woken.notify_one();
     }
 }
 
@@ -228,7 +227,7 @@ pub fn requeue(
         if pick(target) { high_queue.as_deref_mut() } else { None }.unwrap_or(&mut low_queue);
     for mut sleeper in moved {
         sleeper.address = target;
-        *lock(&sleeper.bell.at) = target;
+        *lock(&sleeper.state.at) = target;
         target_queue.push_back(sleeper);
     }
     ring(woken);

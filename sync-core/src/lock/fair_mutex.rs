@@ -208,6 +208,7 @@ impl<T: ?Sized> FairMutex<T> {
     /// Takes the lock if it is free at this moment. No thread waits for a free lock.
     #[inline]
     #[cfg_attr(any(feature = "deadlock", feature = "stats"), track_caller)]
+    #[doc(alias = "acquire")]
     pub fn try_lock(&self) -> Option<FairMutexGuard<'_, T>> {
         self.inner.try_lock()
     }
@@ -216,6 +217,7 @@ impl<T: ?Sized> FairMutex<T> {
     /// forever.
     #[inline]
     #[cfg_attr(any(feature = "deadlock", feature = "stats"), track_caller)]
+    #[doc(alias = "acquire")]
     pub fn try_lock_for(&self, timeout: Duration) -> Option<FairMutexGuard<'_, T>> {
         self.inner.try_lock_for(timeout)
     }
@@ -224,6 +226,7 @@ impl<T: ?Sized> FairMutex<T> {
     /// that is free.
     #[inline]
     #[cfg_attr(any(feature = "deadlock", feature = "stats"), track_caller)]
+    #[doc(alias = "acquire")]
     pub fn try_lock_until(&self, deadline: Instant) -> Option<FairMutexGuard<'_, T>> {
         self.inner.try_lock_until(deadline)
     }
@@ -267,6 +270,7 @@ impl<T: ?Sized> FairMutex<T> {
     /// Returns whether a thread holds the lock. A snapshot: it may have changed before the call
     /// returns.
     #[inline]
+    #[doc(alias = "locked")]
     pub fn is_locked(&self) -> bool {
         self.inner.is_locked()
     }

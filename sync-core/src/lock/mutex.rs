@@ -128,6 +128,7 @@ impl<T: ?Sized, R: RawLock> Mutex<T, R> {
     /// Takes the lock if it is free at this moment.
     #[inline]
     #[cfg_attr(any(feature = "deadlock", feature = "stats"), track_caller)]
+    #[doc(alias = "acquire")]
     pub fn try_lock(&self) -> Option<MutexGuard<'_, T, R>> {
         // SAFETY: the guard is made only if the lock was acquired.
         self.raw.try_lock().then(|| unsafe { MutexGuard::new(self) })
@@ -145,6 +146,7 @@ impl<T: ?Sized, R: RawLock> Mutex<T, R> {
     /// ```
     #[inline]
     #[cfg_attr(any(feature = "deadlock", feature = "stats"), track_caller)]
+    #[doc(alias = "acquire")]
     pub fn try_lock_for(&self, timeout: Duration) -> Option<MutexGuard<'_, T, R>> {
         // SAFETY: the guard is made only if the lock was acquired.
         self.raw.try_lock_for(timeout).then(|| unsafe { MutexGuard::new(self) })
@@ -154,6 +156,7 @@ impl<T: ?Sized, R: RawLock> Mutex<T, R> {
     /// free.
     #[inline]
     #[cfg_attr(any(feature = "deadlock", feature = "stats"), track_caller)]
+    #[doc(alias = "acquire")]
     pub fn try_lock_until(&self, deadline: Instant) -> Option<MutexGuard<'_, T, R>> {
         // SAFETY: the guard is made only if the lock was acquired.
         self.raw.try_lock_until(deadline).then(|| unsafe { MutexGuard::new(self) })

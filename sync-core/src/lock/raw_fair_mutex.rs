@@ -183,6 +183,7 @@ impl RawFairMutex {
 
     /// Takes the lock if it is free at this moment. No thread waits for a free lock.
     #[inline]
+    #[doc(alias = "acquire")]
     pub fn try_lock(&self) -> bool {
         // Acquire: pairs with the Release in `unlock`.
         self.state.compare_exchange(0, LOCKED, Acquire, Relaxed).is_ok()
@@ -191,6 +192,7 @@ impl RawFairMutex {
     /// Takes the lock, or gives up after `timeout`: `false`. A timeout too long for the clock means
     /// forever.
     #[inline]
+    #[doc(alias = "acquire")]
     pub fn try_lock_for(&self, timeout: Duration) -> bool {
         self.try_lock() || self.lock_contended(Deadline::after(timeout))
     }
@@ -198,6 +200,7 @@ impl RawFairMutex {
     /// Takes the lock, or gives up at `deadline`: `false`. A deadline in the past still takes a
     /// lock that is free.
     #[inline]
+    #[doc(alias = "acquire")]
     pub fn try_lock_until(&self, deadline: Instant) -> bool {
         self.try_lock() || self.lock_contended(Deadline::at(deadline))
     }
@@ -209,6 +212,7 @@ impl RawFairMutex {
     ///
     /// [`NotLocked`] if no thread holds it; nothing is changed.
     #[inline]
+    #[doc(alias = "release")]
     pub fn unlock(&self) -> Result<(), NotLocked> {
         // Release: pairs with the Acquire in `try_lock`.
         match self.state.compare_exchange(LOCKED, 0, Release, Relaxed) {
@@ -242,6 +246,7 @@ impl RawFairMutex {
     /// Returns whether a thread holds the lock. A snapshot: it may have changed before the call
     /// returns.
     #[inline]
+    #[doc(alias = "locked")]
     pub fn is_locked(&self) -> bool {
         // Relaxed: a snapshot; no data is read because of it.
         self.state.load(Relaxed) & LOCKED != 0

@@ -146,6 +146,7 @@ impl RawMutex {
     /// Takes the lock if it is free at this moment, even if another thread has waited for long:
     /// only [`lock`](Self::lock) and the timed calls let that thread go first.
     #[inline]
+    #[doc(alias = "acquire")]
     pub fn try_lock(&self) -> bool {
         self.try_fast() || self.try_contended()
     }
@@ -153,6 +154,7 @@ impl RawMutex {
     /// Takes the lock, or gives up after `timeout`: `false`. A timeout too long for the clock means
     /// forever.
     #[inline]
+    #[doc(alias = "acquire")]
     pub fn try_lock_for(&self, timeout: Duration) -> bool {
         self.try_fast() || self.lock_contended(Deadline::after(timeout))
     }
@@ -160,6 +162,7 @@ impl RawMutex {
     /// Takes the lock, or gives up at `deadline`: `false`. A deadline in the past still takes a
     /// lock that is free.
     #[inline]
+    #[doc(alias = "acquire")]
     pub fn try_lock_until(&self, deadline: Instant) -> bool {
         self.try_fast() || self.lock_contended(Deadline::at(deadline))
     }

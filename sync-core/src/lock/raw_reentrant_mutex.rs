@@ -128,6 +128,7 @@ impl RawReentrantMutex {
     /// Like [`lock`](Self::lock).
     #[inline]
     #[track_caller]
+    #[doc(alias = "acquire")]
     pub fn try_lock(&self) -> bool {
         let me = thread::id().get();
         self.deepen(me) || self.take(me, self.instrument.try_attempt(), RawMutex::try_lock)
@@ -141,6 +142,7 @@ impl RawReentrantMutex {
     /// Like [`lock`](Self::lock).
     #[inline]
     #[track_caller]
+    #[doc(alias = "acquire")]
     pub fn try_lock_for(&self, timeout: Duration) -> bool {
         let me = thread::id().get();
         self.deepen(me) || {
@@ -158,6 +160,7 @@ impl RawReentrantMutex {
     /// Like [`lock`](Self::lock).
     #[inline]
     #[track_caller]
+    #[doc(alias = "acquire")]
     pub fn try_lock_until(&self, deadline: Instant) -> bool {
         let me = thread::id().get();
         self.deepen(me) || {

@@ -144,6 +144,7 @@ impl<T: ?Sized> ReentrantMutex<T> {
     /// Like [`lock`](Self::lock).
     #[inline]
     #[track_caller]
+    #[doc(alias = "acquire")]
     pub fn try_lock(&self) -> Option<ReentrantMutexGuard<'_, T>> {
         // SAFETY: the guard is made only if the lock was acquired.
         self.raw.try_lock().then(|| unsafe { ReentrantMutexGuard::new(self) })
@@ -156,6 +157,7 @@ impl<T: ?Sized> ReentrantMutex<T> {
     /// Like [`lock`](Self::lock).
     #[inline]
     #[track_caller]
+    #[doc(alias = "acquire")]
     pub fn try_lock_for(&self, timeout: Duration) -> Option<ReentrantMutexGuard<'_, T>> {
         // SAFETY: the guard is made only if the lock was acquired.
         self.raw.try_lock_for(timeout).then(|| unsafe { ReentrantMutexGuard::new(self) })
@@ -169,6 +171,7 @@ impl<T: ?Sized> ReentrantMutex<T> {
     /// Like [`lock`](Self::lock).
     #[inline]
     #[track_caller]
+    #[doc(alias = "acquire")]
     pub fn try_lock_until(&self, deadline: Instant) -> Option<ReentrantMutexGuard<'_, T>> {
         // SAFETY: the guard is made only if the lock was acquired.
         self.raw.try_lock_until(deadline).then(|| unsafe { ReentrantMutexGuard::new(self) })

@@ -68,10 +68,10 @@ struct Sleeper {
     address: usize,
     channel: Channel,
     ticket: usize,
-    bell: Bell,
+    wakeup: Wakeup,
 }
 
-enum Bell {
+enum Wakeup {
     /// Blocked until the message comes.
     Blocked(Sender<()>),
     /// At a scheduling point; takes the first of WOKEN and LEFT that happens.
@@ -82,18 +82,19 @@ const ASLEEP: usize = 0;
 const WOKEN: usize = 1;
 const LEFT: usize = 2;
 
-fn enqueue(address: usize, channel: Channel, bell: Bell) -> usize {
+fn enqueue(address: usize, channel: Channel, wakeup: Wakeup) -> usize {
     std::thread_local! {
         static NEXT: Cell<usize> = const { Cell::new(0) };
     }
     let ticket = NEXT.replace(NEXT.get() + 1);
-    SLEEPERS
-        .with_borrow_mut(|sleepers| sleepers.push_back(Sleeper { address, channel, ticket, bell }));
+    SLEEPERS.with_borrow_mut(|sleepers| {
+        sleepers.push_back(Sleeper { address, channel, ticket, wakeup })
+    });
     ticket
 }
 
 fn dequeue(ticket: usize) {
-    // Dropped after the borrow ends: dropping a bell is a loom operation, at which others may run.
+    // Dropped after the borrow ends: to drop one is a loom operation, at which others may run.
     let gone = SLEEPERS.with_borrow_mut(|sleepers| {
         sleepers
             .iter()
@@ -161,7 +162,7 @@ fn block(word: &AtomicU32, expected: u32, channel: Channel) {
     if newest(word) != expected {
         return;
     }
-    enqueue(ptr::from_ref(word).addr(), channel, Bell::Blocked(sender));
+    enqueue(ptr::from_ref(word).addr(), channel, Wakeup::Blocked(sender));
     receiver.recv().expect("the sender is in the table until it has sent");
     drop(ManuallyDrop::into_inner(receiver));
 }
@@ -188,11 +189,11 @@ pub fn wait_maybe(word: &AtomicU32, expected: u32, deadline: Option<Deadline>) -
 #[track_caller]
 fn doze(word: &AtomicU32, expected: u32, channel: Channel) -> bool {
     let state = Arc::new(AtomicUsize::new(ASLEEP));
-    let bell = Bell::Racing(Arc::clone(&state));
+    let wakeup = Wakeup::Racing(Arc::clone(&state));
     if newest(word) != expected {
         return true;
     }
-    let ticket = enqueue(ptr::from_ref(word).addr(), channel, bell);
+    let ticket = enqueue(ptr::from_ref(word).addr(), channel, wakeup);
     // Relaxed: one atomic, whose modification order decides who was first.
     let woken = state.compare_exchange(ASLEEP, LEFT, Ordering::Relaxed, Ordering::Relaxed).is_err();
     if !woken {
@@ -225,12 +226,12 @@ pub fn wake_channel(word: *const AtomicU32, count: u32, channel: Channel) -> usi
     let mut woken = 0;
     while woken < count as usize {
         let Some(sleeper) = pop(word.addr(), channel) else { break };
-        match sleeper.bell {
-            Bell::Blocked(sender) => {
+        match sleeper.wakeup {
+            Wakeup::Blocked(sender) => {
                 sender.send(()).expect("the receiver waits");
                 woken += 1;
             }
-            Bell::Racing(state) => {
+            Wakeup::Racing(state) => {
                 // Relaxed: as in `doze`. If the sleeper left first, the wake goes to the next one,
                 // as the kernel would have it.
                 if state

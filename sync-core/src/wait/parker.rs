@@ -161,11 +161,11 @@ impl Parker {
         // Acquire: pairs with the Release in `unpark`. Relaxed on failure: the thread then sleeps,
         // and a later step acquires.
         self.unparker.word.compare_exchange(TOKEN, EMPTY, Acquire, Relaxed).is_ok()
-            || self.park_slow(deadline())
+            || self.park_contended(deadline())
     }
 
     #[cold]
-    fn park_slow(&self, deadline: Option<Deadline>) -> bool {
+    fn park_contended(&self, deadline: Option<Deadline>) -> bool {
         let word = &*self.unparker.word;
         // Relaxed: it publishes nothing. If the token has come, the next step takes it.
         let _ = word.compare_exchange(EMPTY, PARKED, Relaxed, Relaxed);

@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use super::current::{CurrentProcess, ParentProcess};
 use super::entry::{BAD_ARGUMENTS, ENTRIES, Work, fingerprint};
 use super::message::{self, Message, Received};
-use super::{handles, panics, pidfd};
+use super::{handles, panics, pidfd, program};
 
 /// The environment variable that makes `init` look at standard input. Its value is the tag of the
 /// message there: a process that inherits the variable, but not the socket, is not mistaken for a
@@ -167,7 +167,7 @@ fn begin() -> Result<Begun, Box<dyn std::error::Error>> {
     }
     panics::install_hook(&hello.name);
     if let Some(program) = hello.program {
-        super::spawn::remember_program(OsString::from_vec(program).into());
+        program::remember(OsString::from_vec(program).into());
     }
     if hello.daemon {
         end_with(parent.try_clone()?)?;

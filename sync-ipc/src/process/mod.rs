@@ -32,6 +32,7 @@ mod log;
 pub(crate) mod message;
 mod panics;
 mod pidfd;
+mod program;
 mod spawn;
 
 use core::fmt;
@@ -62,12 +63,9 @@ use self::message::{Message, Received};
 
 /// Items that the macros need.
 #[doc(hidden)]
-pub mod private {
+pub(crate) mod private {
     pub use linkme;
     pub use serde;
-
-    #[cfg(feature = "manager")]
-    pub use crate::manager::private as shared;
 
     pub use super::child::before_main;
     pub use super::entry::{ENTRIES, Registration, id_of, name_of, run};

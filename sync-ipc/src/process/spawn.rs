@@ -10,7 +10,7 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, Mutex};
 
 use sync_core::fork::ProcessMark;
 
@@ -20,7 +20,7 @@ use super::codec::EncodeError;
 use super::current::{add_child, current_process};
 use super::entry::{self, ENTRIES, Entry};
 use super::handles::{Outgoing, encode};
-use super::{Child, ChildState, Process, Status, message, pidfd};
+use super::{Child, ChildState, Process, Status, message, pidfd, program};
 use crate::random::random;
 
 /// Why a process was not started.
@@ -293,7 +293,7 @@ impl<M, F: Entry<M>> ProcessBuilder<M, F> {
             ignore_interrupt: self.ignore_interrupt,
             parent_name: current.name().to_owned(),
             parent_pid: current.pid(),
-            program: path_of_program().ok().map(|path| path.into_os_string().into_vec()),
+            program: program::path().ok().map(|path| path.into_os_string().into_vec()),
             stdin: input.is_some(),
             #[cfg(feature = "auth")]
             authkey: Some(current.authkey()?),
@@ -367,7 +367,7 @@ impl<M, F: Entry<M>> ProcessBuilder<M, F> {
     }
 
     fn command(&mut self, name: &str, tag: u64) -> Result<Command, SpawnError> {
-        let mut command = Command::new(program()?);
+        let mut command = Command::new(program::executable()?);
         let own = std::env::args_os().next().unwrap_or_default();
         let mut shown = Path::new(&own).file_name().unwrap_or(OsStr::new("sync-ipc")).to_owned();
         shown.push(": ");
@@ -421,33 +421,4 @@ impl<M, F> fmt::Debug for ProcessBuilder<M, F> {
             .field("daemon", &self.daemon)
             .finish_non_exhaustive()
     }
-}
-
-/// The link to this program.
-const LINK: &str = "/proc/self/exe";
-
-/// The path of this program, as the parent of this process knew it. Never waited for.
-static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
-
-pub(super) fn remember_program(path: PathBuf) {
-    // Once, at the begin of a child.
-    let _ = PROGRAM.set(path);
-}
-
-/// This program. Without `/proc`, the path that the parent knew, or that this process was executed
-/// by.
-fn program() -> io::Result<PathBuf> {
-    let link = Path::new(LINK);
-    if link.symlink_metadata().is_ok() { Ok(link.to_owned()) } else { path_of_program() }
-}
-
-/// The path of this program, which another one may have by now.
-fn path_of_program() -> io::Result<PathBuf> {
-    if let Ok(path) = std::fs::read_link(LINK) {
-        return Ok(path);
-    }
-    if let Some(path) = PROGRAM.get() {
-        return Ok(path.clone());
-    }
-    std::fs::canonicalize(OsStr::from_bytes(rustix::param::linux_execfn().to_bytes()))
 }

@@ -19,17 +19,17 @@ use crate::segment::Segment;
 
 /// A bounded first-in-first-out queue of messages of any length up to a limit, in a [`Segment`].
 /// In all else it is a [`Queue`]: it survives the death of senders and receivers as that one does,
-/// and redelivers the message of a receiver that died before its `recv` returned.
+/// and redelivers the message of a receiver that died before its `get` returned.
 ///
 /// ```
 /// use sync_ipc::{ByteQueue, Segment};
 ///
 /// let segment = Segment::anonymous(65536)?;
 /// let lines = ByteQueue::create(&segment, "lines", 16, 1000)?;
-/// lines.send(b"one")?;
-/// lines.send(b"")?;
-/// assert_eq!(lines.recv()?, b"one");
-/// assert_eq!(lines.recv()?, b"");
+/// lines.put(b"one")?;
+/// lines.put(b"")?;
+/// assert_eq!(lines.get()?, b"one");
+/// assert_eq!(lines.get()?, b"");
 /// # Ok::<(), sync_ipc::Error>(())
 /// ```
 ///
@@ -86,7 +86,8 @@ impl ByteQueue {
     /// # Errors
     ///
     /// [`SendError`]; [`SendError::TooLong`].
-    pub fn send(&self, message: &[u8]) -> Result<(), SendError<()>> {
+    #[doc(alias = "send")]
+    pub fn put(&self, message: &[u8]) -> Result<(), SendError<()>> {
         self.send_until(message, None)
     }
 
@@ -94,8 +95,10 @@ impl ByteQueue {
     ///
     /// # Errors
     ///
-    /// As [`send`](Self::send).
-    pub fn try_send(&self, message: &[u8]) -> Result<(), SendError<()>> {
+    /// As [`put`](Self::put).
+    #[doc(alias = "put_nowait")]
+    #[doc(alias = "try_send")]
+    pub fn try_put(&self, message: &[u8]) -> Result<(), SendError<()>> {
         self.check(message)?;
         self.send_now(message, false).map_err(|error| SendError::new(error, (), false))
     }
@@ -104,8 +107,9 @@ impl ByteQueue {
     ///
     /// # Errors
     ///
-    /// As [`send`](Self::send).
-    pub fn send_timeout(&self, message: &[u8], timeout: Duration) -> Result<(), SendError<()>> {
+    /// As [`put`](Self::put).
+    #[doc(alias = "send_timeout")]
+    pub fn put_timeout(&self, message: &[u8], timeout: Duration) -> Result<(), SendError<()>> {
         self.send_until(message, Deadline::after(timeout))
     }
 
@@ -113,8 +117,9 @@ impl ByteQueue {
     ///
     /// # Errors
     ///
-    /// As [`send`](Self::send).
-    pub fn send_deadline(&self, message: &[u8], deadline: Instant) -> Result<(), SendError<()>> {
+    /// As [`put`](Self::put).
+    #[doc(alias = "send_deadline")]
+    pub fn put_deadline(&self, message: &[u8], deadline: Instant) -> Result<(), SendError<()>> {
         self.send_until(message, Deadline::at(deadline))
     }
 
@@ -146,7 +151,8 @@ impl ByteQueue {
     ///
     /// [`RecvError`]; [`RecvError::Corrupted`] if a peer wrote a length that cannot be, and then
     /// the message is gone.
-    pub fn recv(&self) -> Result<Vec<u8>, RecvError> {
+    #[doc(alias = "recv")]
+    pub fn get(&self) -> Result<Vec<u8>, RecvError> {
         self.finish(self.0.take_until(None)?)
     }
 
@@ -154,8 +160,10 @@ impl ByteQueue {
     ///
     /// # Errors
     ///
-    /// As [`recv`](Self::recv).
-    pub fn try_recv(&self) -> Result<Vec<u8>, RecvError> {
+    /// As [`get`](Self::get).
+    #[doc(alias = "get_nowait")]
+    #[doc(alias = "try_recv")]
+    pub fn try_get(&self) -> Result<Vec<u8>, RecvError> {
         self.finish(self.0.take_now(false).map_err(|error| RecvError::new(error, false))?)
     }
 
@@ -163,8 +171,9 @@ impl ByteQueue {
     ///
     /// # Errors
     ///
-    /// As [`recv`](Self::recv).
-    pub fn recv_timeout(&self, timeout: Duration) -> Result<Vec<u8>, RecvError> {
+    /// As [`get`](Self::get).
+    #[doc(alias = "recv_timeout")]
+    pub fn get_timeout(&self, timeout: Duration) -> Result<Vec<u8>, RecvError> {
         self.finish(self.0.take_until(Deadline::after(timeout))?)
     }
 
@@ -172,8 +181,9 @@ impl ByteQueue {
     ///
     /// # Errors
     ///
-    /// As [`recv`](Self::recv).
-    pub fn recv_deadline(&self, deadline: Instant) -> Result<Vec<u8>, RecvError> {
+    /// As [`get`](Self::get).
+    #[doc(alias = "recv_deadline")]
+    pub fn get_deadline(&self, deadline: Instant) -> Result<Vec<u8>, RecvError> {
         self.finish(self.0.take_until(Deadline::at(deadline))?)
     }
 
@@ -181,17 +191,19 @@ impl ByteQueue {
     ///
     /// # Errors
     ///
-    /// As [`recv`](Self::recv).
-    pub async fn recv_async(&self) -> Result<Vec<u8>, RecvError> {
+    /// As [`get`](Self::get).
+    #[doc(alias = "recv_async")]
+    pub async fn get_async(&self) -> Result<Vec<u8>, RecvError> {
         self.finish(self.0.take_async().await?)
     }
 
-    /// As [`recv`](Self::recv), into `message`, whose memory is used again.
+    /// As [`get`](Self::get), into `message`, whose memory is used again.
     ///
     /// # Errors
     ///
-    /// As [`recv`](Self::recv); `message` is then unchanged.
-    pub fn recv_into(&self, message: &mut Vec<u8>) -> Result<(), RecvError> {
+    /// As [`get`](Self::get); `message` is then unchanged.
+    #[doc(alias = "recv_into")]
+    pub fn get_into(&self, message: &mut Vec<u8>) -> Result<(), RecvError> {
         self.finish_into(self.0.take_until(None)?, message)
     }
 
@@ -226,15 +238,17 @@ impl ByteQueue {
         self.0.readiness()
     }
 
-    /// As [`Queue::close`].
-    pub fn close(&self) {
-        self.0.close();
+    /// As [`Queue::shutdown`].
+    #[doc(alias = "close")]
+    pub fn shutdown(&self) {
+        self.0.shutdown();
     }
 
-    /// As [`Queue::is_closed`].
+    /// As [`Queue::is_shutdown`].
     #[must_use]
-    pub fn is_closed(&self) -> bool {
-        self.0.is_closed()
+    #[doc(alias = "is_closed")]
+    pub fn is_shutdown(&self) -> bool {
+        self.0.is_shutdown()
     }
 
     /// As [`Queue::len`].

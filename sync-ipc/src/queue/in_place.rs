@@ -37,9 +37,9 @@ use crate::segment::trusted::TrustedSegment;
 ///
 /// let mut frame = frames.loan()?;
 /// frame.fill(7);
-/// frame.send()?;
+/// frame.put()?;
 ///
-/// let frame = frames.recv()?;
+/// let frame = frames.get()?;
 /// assert!(frame.iter().all(|byte| *byte == 7));
 /// frame.ack();
 /// # Ok::<(), sync_ipc::Error>(())
@@ -140,7 +140,7 @@ impl<T: Plain> InPlaceQueue<T> {
     }
 
     fn lend(&self, claim: Claim) -> Loan<'_, T> {
-        Loan { place: Place::new(&self.0, claim) }
+        Loan { held: HeldSlot::new(&self.0, claim) }
     }
 
     /// Receives by a lease, waiting while there is no item: the item stays where it is until the
@@ -149,40 +149,45 @@ impl<T: Plain> InPlaceQueue<T> {
     /// # Errors
     ///
     /// [`RecvError`].
-    pub fn recv(&self) -> Result<InPlaceLease<'_, T>, RecvError> {
+    #[doc(alias = "recv")]
+    pub fn get(&self) -> Result<InPlaceLease<'_, T>, RecvError> {
         Ok(self.lease(self.0.take_until(None)?))
     }
 
-    /// As [`recv`](Self::recv), if there is an item.
+    /// As [`get`](Self::get), if there is an item.
     ///
     /// # Errors
     ///
     /// [`RecvError`].
-    pub fn try_recv(&self) -> Result<InPlaceLease<'_, T>, RecvError> {
+    #[doc(alias = "get_nowait")]
+    #[doc(alias = "try_recv")]
+    pub fn try_get(&self) -> Result<InPlaceLease<'_, T>, RecvError> {
         let claim = self.0.take_now(false).map_err(|error| RecvError::new(error, false))?;
         Ok(self.lease(claim))
     }
 
-    /// As [`recv`](Self::recv), waiting at most `timeout`.
+    /// As [`get`](Self::get), waiting at most `timeout`.
     ///
     /// # Errors
     ///
     /// [`RecvError`].
-    pub fn recv_timeout(&self, timeout: Duration) -> Result<InPlaceLease<'_, T>, RecvError> {
+    #[doc(alias = "recv_timeout")]
+    pub fn get_timeout(&self, timeout: Duration) -> Result<InPlaceLease<'_, T>, RecvError> {
         Ok(self.lease(self.0.take_until(Deadline::after(timeout))?))
     }
 
-    /// As [`recv`](Self::recv), waiting at most until `deadline`.
+    /// As [`get`](Self::get), waiting at most until `deadline`.
     ///
     /// # Errors
     ///
     /// [`RecvError`].
-    pub fn recv_deadline(&self, deadline: Instant) -> Result<InPlaceLease<'_, T>, RecvError> {
+    #[doc(alias = "recv_deadline")]
+    pub fn get_deadline(&self, deadline: Instant) -> Result<InPlaceLease<'_, T>, RecvError> {
         Ok(self.lease(self.0.take_until(Deadline::at(deadline))?))
     }
 
     fn lease(&self, claim: Claim) -> InPlaceLease<'_, T> {
-        InPlaceLease { place: Place::new(&self.0, claim) }
+        InPlaceLease { held: HeldSlot::new(&self.0, claim) }
     }
 }
 
@@ -200,14 +205,14 @@ impl<T> fmt::Debug for InPlaceQueue<T> {
 }
 
 /// A slot that is this thread's: WRITING or READING.
-struct Place<'a, T> {
+struct HeldSlot<'a, T> {
     queue: &'a Queue<T>,
     claim: Claim,
     /// It lends the item, so it is sent and shared between threads only if the item may be.
     item: PhantomData<&'a mut T>,
 }
 
-impl<'a, T: Plain> Place<'a, T> {
+impl<'a, T: Plain> HeldSlot<'a, T> {
     fn new(queue: &'a Queue<T>, claim: Claim) -> Self {
         Self { queue, claim, item: PhantomData }
     }
@@ -218,14 +223,14 @@ impl<'a, T: Plain> Place<'a, T> {
     }
 }
 
-/// The place of an item that is being written. Dropped without [`send`](Self::send), it is given
+/// The place of an item that is being written. Dropped without [`put`](Self::put), it is given
 /// back, and nothing is sent.
 ///
 /// A forked child's copy sends nothing and gives nothing back, and the child must not use the
 /// place: see [`Segment::trusting_peers`](crate::Segment::trusting_peers).
 #[must_use = "a loan that is dropped sends nothing"]
 pub struct Loan<'a, T: Plain> {
-    place: Place<'a, T>,
+    held: HeldSlot<'a, T>,
 }
 
 impl<T: Plain> Loan<'_, T> {
@@ -234,9 +239,10 @@ impl<T: Plain> Loan<'_, T> {
     /// # Errors
     ///
     /// [`SendError::Corrupted`]; [`SendError::NotAttached`] in a forked child.
-    pub fn send(self) -> Result<(), SendError<()>> {
+    #[doc(alias = "send")]
+    pub fn put(self) -> Result<(), SendError<()>> {
         let this = core::mem::ManuallyDrop::new(self);
-        let Place { queue, claim, .. } = this.place;
+        let HeldSlot { queue, claim, .. } = this.held;
         queue.commit(claim).map_err(|error| SendError::new(error, (), true))
     }
 }
@@ -248,20 +254,20 @@ impl<T: Plain> Deref for Loan<'_, T> {
         // SAFETY: `pointer` checked the bounds; the place is aligned (`ALIGNED`), mapped for as
         // long as the queue, and any bytes are a `T`. The slot is WRITING and ours, so no thread of
         // this process and, by the promise of `trusting_peers`, no other process accesses it.
-        unsafe { &*self.place.item() }
+        unsafe { &*self.held.item() }
     }
 }
 
 impl<T: Plain> DerefMut for Loan<'_, T> {
     fn deref_mut(&mut self) -> &mut T {
         // SAFETY: as in `deref`, and the loan is borrowed exclusively.
-        unsafe { &mut *self.place.item() }
+        unsafe { &mut *self.held.item() }
     }
 }
 
 impl<T: Plain> Drop for Loan<'_, T> {
     fn drop(&mut self) {
-        let Place { queue, claim, .. } = &self.place;
+        let HeldSlot { queue, claim, .. } = &self.held;
         // To waiters, a slot that was not sent is as a slot that was acknowledged.
         queue.acknowledge(*claim);
     }
@@ -280,14 +286,14 @@ impl<T: Plain> fmt::Debug for Loan<'_, T> {
 /// [`Lease`](crate::Lease).
 #[must_use = "a lease that is dropped gives its item back"]
 pub struct InPlaceLease<'a, T: Plain> {
-    place: Place<'a, T>,
+    held: HeldSlot<'a, T>,
 }
 
 impl<T: Plain> InPlaceLease<'_, T> {
     /// Acknowledges the item: no other receiver gets it, and its place is free.
     pub fn ack(self) {
         let this = core::mem::ManuallyDrop::new(self);
-        this.place.queue.acknowledge(this.place.claim);
+        this.held.queue.acknowledge(this.held.claim);
     }
 }
 
@@ -297,13 +303,13 @@ impl<T: Plain> Deref for InPlaceLease<'_, T> {
     fn deref(&self) -> &T {
         // SAFETY: as in `Loan::deref`; the slot is READING and ours, so it is not written to, and
         // its contents were acquired with the claim.
-        unsafe { &*self.place.item() }
+        unsafe { &*self.held.item() }
     }
 }
 
 impl<T: Plain> Drop for InPlaceLease<'_, T> {
     fn drop(&mut self) {
-        let Place { queue, claim, .. } = &self.place;
+        let HeldSlot { queue, claim, .. } = &self.held;
         match queue.orphans {
             Orphans::Redeliver => queue.give_back(*claim),
             Orphans::Drop => queue.acknowledge(*claim),

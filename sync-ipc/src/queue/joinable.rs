@@ -89,6 +89,8 @@ impl<T: Plain> JoinableQueue<T> {
     /// # Errors
     ///
     /// [`SendError`], with the task.
+    #[doc(alias = "put_nowait")]
+    #[doc(alias = "try_send")]
     pub fn try_put(&self, item: T) -> Result<(), SendError<T>> {
         self.0.try_put(item)
     }
@@ -98,6 +100,7 @@ impl<T: Plain> JoinableQueue<T> {
     /// # Errors
     ///
     /// [`SendError`], with the task.
+    #[doc(alias = "send_timeout")]
     pub fn put_timeout(&self, item: T, timeout: Duration) -> Result<(), SendError<T>> {
         self.0.put_timeout(item, timeout)
     }
@@ -117,6 +120,8 @@ impl<T: Plain> JoinableQueue<T> {
     /// # Errors
     ///
     /// [`RecvError`].
+    #[doc(alias = "get_nowait")]
+    #[doc(alias = "try_recv")]
     pub fn try_get(&self) -> Result<Task<'_, T>, RecvError> {
         Ok(Task(self.0.try_get_lease()?))
     }
@@ -126,6 +131,7 @@ impl<T: Plain> JoinableQueue<T> {
     /// # Errors
     ///
     /// [`RecvError`].
+    #[doc(alias = "recv_timeout")]
     pub fn get_timeout(&self, timeout: Duration) -> Result<Task<'_, T>, RecvError> {
         Ok(Task(self.0.get_lease_timeout(timeout)?))
     }

@@ -107,14 +107,14 @@ impl<T> Queue<T> {
     #[inline]
     pub(super) fn take_until(&self, deadline: Option<Deadline>) -> Result<Claim, RecvError> {
         let taken = match self.take_now(false) {
-            Err(RingError::Empty) => self.take_slow(deadline),
+            Err(RingError::Empty) => self.take_contended(deadline),
             taken => taken,
         };
         taken.map_err(|error| RecvError::new(error, true))
     }
 
     #[cold]
-    fn take_slow(&self, deadline: Option<Deadline>) -> Result<Claim, RingError> {
+    fn take_contended(&self, deadline: Option<Deadline>) -> Result<Claim, RingError> {
         let mut spin = Spin::new();
         while self.is_worth_a_spin(ITEMS_EVENT) && spin.turn() {
             match self.take_now(false) {

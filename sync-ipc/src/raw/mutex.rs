@@ -91,11 +91,11 @@ pub fn lock<P: Peers>(
     {
         return Ok(Locked::Clean);
     }
-    lock_slow(word, peers, me, deadline)
+    lock_contended(word, peers, me, deadline)
 }
 
 #[cold]
-fn lock_slow<P: Peers>(
+fn lock_contended<P: Peers>(
     word: &AtomicU32,
     peers: &P,
     me: u32,
@@ -176,12 +176,12 @@ pub fn try_lock<P: Peers>(word: &AtomicU32, peers: &P) -> Result<Locked, Refused
     match peers.at(word).compare_exchange(0, me, Ordering::Acquire, Ordering::Relaxed) {
         Ok(_) if me != 0 => Ok(Locked::Clean),
         Ok(_) => Err(Refused::NotAttached),
-        Err(seen) => try_lock_slow(word, peers, me, seen),
+        Err(seen) => try_lock_contended(word, peers, me, seen),
     }
 }
 
 #[cold]
-fn try_lock_slow<P: Peers>(
+fn try_lock_contended<P: Peers>(
     word: &AtomicU32,
     peers: &P,
     me: u32,

@@ -77,12 +77,16 @@ impl Words<'_> {
         match self.try_enter(peers, false) {
             Some(Ok(Some(cell))) => Ok(Read::Cell(cell)),
             Some(Err(refused)) => Err(refused),
-            _ => self.read_slow(peers, deadline),
+            _ => self.read_contended(peers, deadline),
         }
     }
 
     #[cold]
-    fn read_slow<P: Peers>(&self, peers: &P, deadline: Option<Deadline>) -> Result<Read, Refused> {
+    fn read_contended<P: Peers>(
+        &self,
+        peers: &P,
+        deadline: Option<Deadline>,
+    ) -> Result<Read, Refused> {
         loop {
             let entered = event_count::wait_until(self.readers_event, peers, deadline, |look| {
                 self.try_enter(peers, look)

@@ -64,12 +64,12 @@ impl Permits<'_> {
         }
         match self.take(peers, me, hint) {
             Some(cell) => Ok(cell),
-            None => self.acquire_slow(peers, me, hint, deadline),
+            None => self.acquire_contended(peers, me, hint, deadline),
         }
     }
 
     #[cold]
-    fn acquire_slow<P: Peers>(
+    fn acquire_contended<P: Peers>(
         &self,
         peers: &P,
         me: u32,

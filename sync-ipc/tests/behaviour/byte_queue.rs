@@ -17,8 +17,8 @@ fn messages_of_all_lengths_arrive_as_they_were_sent() {
     let mut message = Vec::new();
     for len in (0..=1000).rev() {
         let sent: Vec<u8> = (0..len).map(|at| (at % 251) as u8).collect();
-        queue.send(&sent).expect("room");
-        queue.recv_into(&mut message).expect("a message");
+        queue.put(&sent).expect("room");
+        queue.get_into(&mut message).expect("a message");
         assert_eq!(message, sent);
     }
 }
@@ -27,20 +27,20 @@ fn messages_of_all_lengths_arrive_as_they_were_sent() {
 fn a_message_that_is_too_long_is_refused() {
     let queue = queue(2, 10);
     assert_eq!((queue.max_len(), queue.capacity()), (16, 2));
-    assert_eq!(queue.send(&[1; 17]), Err(SendError::TooLong(())));
-    assert_eq!(queue.try_send(&[1; 17]), Err(SendError::TooLong(())));
+    assert_eq!(queue.put(&[1; 17]), Err(SendError::TooLong(())));
+    assert_eq!(queue.try_put(&[1; 17]), Err(SendError::TooLong(())));
     assert!(queue.is_empty());
-    queue.try_send(&[1; 16]).expect("room");
-    queue.try_send(&[]).expect("room");
-    assert_eq!(queue.try_send(&[]), Err(SendError::Full(())));
-    assert_eq!(queue.send_timeout(&[], Duration::from_millis(1)), Err(SendError::TimedOut(())));
-    assert_eq!((queue.recv().expect("one"), queue.try_recv().expect("two")), (vec![1; 16], vec![]));
-    assert_eq!(queue.try_recv(), Err(RecvError::Empty));
-    assert_eq!(queue.recv_timeout(Duration::from_millis(1)), Err(RecvError::TimedOut));
-    queue.close();
-    assert!(queue.is_closed());
-    assert_eq!(queue.recv(), Err(RecvError::Closed));
-    assert_eq!(queue.send(&[]), Err(SendError::Closed(())));
+    queue.try_put(&[1; 16]).expect("room");
+    queue.try_put(&[]).expect("room");
+    assert_eq!(queue.try_put(&[]), Err(SendError::Full(())));
+    assert_eq!(queue.put_timeout(&[], Duration::from_millis(1)), Err(SendError::TimedOut(())));
+    assert_eq!((queue.get().expect("one"), queue.try_get().expect("two")), (vec![1; 16], vec![]));
+    assert_eq!(queue.try_get(), Err(RecvError::Empty));
+    assert_eq!(queue.get_timeout(Duration::from_millis(1)), Err(RecvError::TimedOut));
+    queue.shutdown();
+    assert!(queue.is_shutdown());
+    assert_eq!(queue.get(), Err(RecvError::Closed));
+    assert_eq!(queue.put(&[]), Err(SendError::Closed(())));
 }
 
 #[test]
@@ -80,9 +80,9 @@ fn lengths_at_the_ends_are_messages_or_errors() {
     // Messages without bytes only.
     let empty = ByteQueue::create(&segment, "empty", 2, 0).expect("room");
     assert_eq!(empty.max_len(), 0);
-    empty.try_send(&[]).expect("room");
-    assert_eq!(empty.try_send(&[1]), Err(SendError::TooLong(())));
-    assert_eq!(empty.try_recv().expect("one"), []);
+    empty.try_put(&[]).expect("room");
+    assert_eq!(empty.try_put(&[1]), Err(SendError::TooLong(())));
+    assert_eq!(empty.try_get().expect("one"), []);
     // The longest, and one more, in a queue that fills its segment.
     let full = Segment::anonymous(4096).expect("a segment");
     let most = full.size() - 320 - 3 * (24 + 8);
@@ -90,13 +90,13 @@ fn lengths_at_the_ends_are_messages_or_errors() {
     let queue = ByteQueue::create(&full, "full", 3, most).expect("just so");
     let longest = vec![5; most];
     for _ in 0..3 {
-        queue.try_send(&longest).expect("room");
+        queue.try_put(&longest).expect("room");
     }
-    assert_eq!(queue.try_send(&[]), Err(SendError::Full(())));
+    assert_eq!(queue.try_put(&[]), Err(SendError::Full(())));
     let too_long = vec![5; most + 1];
-    assert_eq!(queue.try_send(&too_long), Err(SendError::TooLong(())));
+    assert_eq!(queue.try_put(&too_long), Err(SendError::TooLong(())));
     for _ in 0..3 {
-        assert_eq!(queue.try_recv().expect("sent"), longest);
+        assert_eq!(queue.try_get().expect("sent"), longest);
     }
 }
 
@@ -104,8 +104,8 @@ fn lengths_at_the_ends_are_messages_or_errors() {
 fn a_vector_that_is_received_into_is_unchanged_by_an_error() {
     let queue = queue(1, 64);
     let mut message = vec![1, 2, 3];
-    queue.close();
-    assert_eq!(queue.recv_into(&mut message), Err(RecvError::Closed));
+    queue.shutdown();
+    assert_eq!(queue.get_into(&mut message), Err(RecvError::Closed));
     assert_eq!(message, [1, 2, 3]);
 }
 
@@ -113,17 +113,17 @@ fn a_vector_that_is_received_into_is_unchanged_by_an_error() {
 fn what_a_killed_sender_sent_arrives_and_the_rest_leaves_nothing() {
     let queue = queue(2, 64);
     let mut sender = fork(|| {
-        queue.send(b"sent").expect("room");
+        queue.put(b"sent").expect("room");
         std::thread::sleep(FOR_EVER);
         0
     });
-    assert_eq!(queue.recv_timeout(FOR_EVER).expect("sent"), b"sent");
+    assert_eq!(queue.get_timeout(FOR_EVER).expect("sent"), b"sent");
     sender.kill();
     for round in 0..10_u8 {
-        queue.send(&[round]).expect("room");
-        queue.send(&[round, round]).expect("room");
-        assert_eq!(queue.recv().expect("one"), [round]);
-        assert_eq!(queue.recv().expect("two"), [round, round]);
+        queue.put(&[round]).expect("room");
+        queue.put(&[round, round]).expect("room");
+        assert_eq!(queue.get().expect("one"), [round]);
+        assert_eq!(queue.get().expect("two"), [round, round]);
     }
 }
 
@@ -133,7 +133,7 @@ fn a_length_that_a_peer_wrote_is_an_error() {
 
     let queue = queue(1, 64);
     let before = bytes(&queue);
-    queue.send(&[7; 50]).expect("room");
+    queue.put(&[7; 50]).expect("room");
     let after = bytes(&queue);
     // The place of the length: the word that became 50.
     let word =
@@ -144,10 +144,10 @@ fn a_length_that_a_peer_wrote_is_an_error() {
         .expect("it is somewhere");
     let lie = u64::MAX.to_ne_bytes();
     rustix::io::pwrite(queue.segment().as_fd(), &lie, at as u64).expect("it can be written");
-    assert_eq!(queue.recv(), Err(RecvError::Corrupted));
-    assert_eq!(queue.try_recv(), Err(RecvError::Empty), "the message is gone");
-    queue.send(&[1]).expect("room");
-    assert_eq!(queue.recv().expect("one"), [1]);
+    assert_eq!(queue.get(), Err(RecvError::Corrupted));
+    assert_eq!(queue.try_get(), Err(RecvError::Empty), "the message is gone");
+    queue.put(&[1]).expect("room");
+    assert_eq!(queue.get().expect("one"), [1]);
 }
 
 fn bytes(queue: &ByteQueue) -> Vec<u8> {

@@ -25,12 +25,12 @@ fn large_items_are_written_and_read_where_they_lie() {
         for round in 0..20 {
             let mut item = queue.loan().expect("room");
             item.fill(round);
-            item.send().expect("open");
+            item.put().expect("open");
         }
         0
     });
     for round in 0..20 {
-        let item = queue.recv_timeout(FOR_EVER).expect("sent");
+        let item = queue.get_timeout(FOR_EVER).expect("sent");
         assert!(item.iter().all(|byte| *byte == round));
         item.ack();
     }
@@ -42,20 +42,20 @@ fn it_is_the_same_queue_as_the_one_that_copies() {
     let segment = segment(4096);
     let copies = Queue::<[u64; 4]>::create(segment.segment(), "queue", 3).expect("room");
     let in_place = InPlaceQueue::<[u64; 4]>::open(&segment, "queue").expect("it is there");
-    copies.send([1; 4]).expect("room");
+    copies.put([1; 4]).expect("room");
     let mut loan = in_place.try_loan().expect("room");
     *loan = [2; 4];
-    loan.send().expect("open");
-    in_place.as_queue().send([3; 4]).expect("room");
+    loan.put().expect("open");
+    in_place.as_queue().put([3; 4]).expect("room");
     assert_eq!(in_place.try_loan().map(drop), Err(SendError::Full(())));
     let timed = in_place.loan_timeout(Duration::from_millis(1)).map(drop);
     assert_eq!(timed, Err(SendError::TimedOut(())));
-    let lease = in_place.try_recv().expect("an item");
+    let lease = in_place.try_get().expect("an item");
     assert_eq!(*lease, [1; 4]);
     lease.ack();
-    assert_eq!(copies.recv(), Ok([2; 4]));
-    assert_eq!(in_place.recv().map(|lease| (*lease, lease.ack()).0), Ok([3; 4]));
-    assert_eq!(in_place.try_recv().map(drop), Err(RecvError::Empty));
+    assert_eq!(copies.get(), Ok([2; 4]));
+    assert_eq!(in_place.get().map(|lease| (*lease, lease.ack()).0), Ok([3; 4]));
+    assert_eq!(in_place.try_get().map(drop), Err(RecvError::Empty));
 }
 
 #[test]
@@ -72,12 +72,12 @@ fn a_loan_that_is_dropped_sends_nothing_and_gives_its_room_back() {
     let mut sender = fork(|| {
         let mut loan = queue.loan_timeout(FOR_EVER).expect("room comes");
         *loan = 8;
-        i32::from(loan.send().is_err())
+        i32::from(loan.put().is_err())
     });
     std::thread::sleep(Duration::from_millis(5));
     drop(loan);
     assert_eq!(sender.join(), 0);
-    assert_eq!(queue.recv().map(|lease| (*lease, lease.ack()).0), Ok(8));
+    assert_eq!(queue.get().map(|lease| (*lease, lease.ack()).0), Ok(8));
 }
 
 #[test]
@@ -86,9 +86,9 @@ fn a_dropped_lease_in_place_goes_to_another_receiver() {
         let segment = segment(4096);
         let options = QueueOptions { capacity: 2, orphans };
         let queue = InPlaceQueue::<u64>::with_options(&segment, "queue", options).expect("room");
-        queue.as_queue().send(5).expect("room");
-        drop(queue.recv().expect("an item"));
-        let again = queue.try_recv().map(|lease| (*lease, lease.ack()).0);
+        queue.as_queue().put(5).expect("room");
+        drop(queue.get().expect("an item"));
+        let again = queue.try_get().map(|lease| (*lease, lease.ack()).0);
         let expected = if orphans == Orphans::Drop { Err(RecvError::Empty) } else { Ok(5) };
         assert_eq!(again, expected);
     }
@@ -98,9 +98,9 @@ fn a_dropped_lease_in_place_goes_to_another_receiver() {
 fn a_killed_holder_of_a_loan_or_a_lease_in_place_is_recovered() {
     let segment = segment(4096);
     let queue = InPlaceQueue::<u64>::create(&segment, "queue", 2).expect("room");
-    queue.as_queue().send(5).expect("room");
+    queue.as_queue().put(5).expect("room");
     let mut holder = fork(|| {
-        let lease = queue.recv().expect("an item");
+        let lease = queue.get().expect("an item");
         let mut loan = queue.loan().expect("room");
         *loan = 6;
         core::mem::forget((lease, loan));
@@ -109,31 +109,31 @@ fn a_killed_holder_of_a_loan_or_a_lease_in_place_is_recovered() {
     });
     until("it holds both", || queue.try_loan().is_err());
     holder.kill();
-    let lease = queue.recv_timeout(FOR_EVER).expect("the item of the dead receiver");
+    let lease = queue.get_timeout(FOR_EVER).expect("the item of the dead receiver");
     assert_eq!(*lease, 5);
     let loan = queue.loan_timeout(FOR_EVER).expect("the room of the dead sender");
     drop(loan);
     lease.ack();
-    assert_eq!(queue.try_recv().map(drop), Err(RecvError::Empty));
+    assert_eq!(queue.try_get().map(drop), Err(RecvError::Empty));
 }
 
 #[test]
 fn a_forked_childs_copies_of_a_loan_and_a_lease_in_place_are_nothing() {
     let segment = segment(4096);
     let queue = InPlaceQueue::<u64>::create(&segment, "queue", 2).expect("room");
-    queue.as_queue().send(5).expect("room");
-    let mut lease = Some(queue.recv().expect("an item"));
+    queue.as_queue().put(5).expect("room");
+    let mut lease = Some(queue.get().expect("an item"));
     let mut loan = Some(queue.loan().expect("room"));
     let mut child = fork(|| {
         lease.take().expect("a copy").ack();
-        let sent = loan.take().expect("a copy").send();
+        let sent = loan.take().expect("a copy").put();
         i32::from(sent != Err(SendError::NotAttached(())) || queue.try_loan().is_ok())
     });
     assert_eq!(child.join(), 0);
     drop(loan);
     drop(lease);
-    assert_eq!(queue.try_recv().map(|lease| (*lease, lease.ack()).0), Ok(5), "given back, once");
-    assert_eq!(queue.try_recv().map(drop), Err(RecvError::Empty));
+    assert_eq!(queue.try_get().map(|lease| (*lease, lease.ack()).0), Ok(5), "given back, once");
+    assert_eq!(queue.try_get().map(drop), Err(RecvError::Empty));
 }
 
 /// Loans and leases: each place is one item's, with all of its bytes, at an address that is aligned
@@ -160,9 +160,9 @@ fn no_two_places_overlap_and_each_is_aligned() {
                 let [one, two, three] = loans;
                 // In the order of the sends, not of the loans.
                 for loan in [two, three, one] {
-                    loan.send().expect("open");
+                    loan.put().expect("open");
                 }
-                let leases = [0, 1, 2].map(|_| queue.try_recv().expect("sent"));
+                let leases = [0, 1, 2].map(|_| queue.try_get().expect("sent"));
                 for (lease, at) in leases.iter().zip([1, 2, 0]) {
                     assert!(**lease == value[at]);
                 }
@@ -202,12 +202,12 @@ fn sending_and_receiving_in_place_drop_no_item() {
     let queue = InPlaceQueue::<Noisy>::create(&segment, "queue", 2).expect("room");
     let mut loan = queue.loan().expect("room");
     loan.0 = 7;
-    loan.send().expect("open");
+    loan.put().expect("open");
     drop(queue.loan().expect("room"));
-    let lease = queue.recv().expect("sent");
+    let lease = queue.get().expect("sent");
     assert_eq!(lease.0, 7);
     drop(lease);
-    queue.recv().expect("given back").ack();
+    queue.get().expect("given back").ack();
     assert_eq!(DROPS.load(Ordering::Relaxed), 0);
 }
 
@@ -224,7 +224,7 @@ fn forgotten_loans_cost_their_room_until_the_participant_ends() {
     drop(trusted);
     queue.as_queue().put(1).expect("room");
     core::mem::forget(queue.loan().expect("room"));
-    core::mem::forget(queue.recv().expect("an item"));
+    core::mem::forget(queue.get().expect("an item"));
     assert_eq!(queue.try_loan().map(drop), Err(SendError::Full(())));
     let other = Segment::from_fd(fd).expect("a segment");
     // SAFETY: as above.
@@ -234,7 +234,7 @@ fn forgotten_loans_cost_their_room_until_the_participant_ends() {
     assert_eq!(theirs.loan_timeout(soon).map(drop), Err(SendError::TimedOut(())), "it lives");
     // The last handle of the participant.
     drop(queue);
-    let lease = theirs.recv_timeout(FOR_EVER).expect("the item of the participant that left");
+    let lease = theirs.get_timeout(FOR_EVER).expect("the item of the participant that left");
     assert_eq!(*lease, 1);
     lease.ack();
     drop([0, 1].map(|_| theirs.loan_timeout(FOR_EVER)));
@@ -248,15 +248,15 @@ fn a_loan_holds_up_the_end_of_a_closed_queue() {
     let [mut sent, dropped] = [0, 1].map(|_| queue.loan().expect("room"));
     queue.as_queue().shutdown();
     assert_eq!(queue.try_loan().map(drop), Err(SendError::Closed(())));
-    assert_eq!(queue.try_recv().map(drop), Err(RecvError::Empty));
+    assert_eq!(queue.try_get().map(drop), Err(RecvError::Empty));
     *sent = 5;
-    sent.send().expect("it was there before the end");
-    assert_eq!(queue.recv().map(|lease| (*lease, lease.ack()).0), Ok(5));
-    assert_eq!(queue.try_recv().map(drop), Err(RecvError::Empty));
+    sent.put().expect("it was there before the end");
+    assert_eq!(queue.get().map(|lease| (*lease, lease.ack()).0), Ok(5));
+    assert_eq!(queue.try_get().map(drop), Err(RecvError::Empty));
     let mut waits =
-        fork(|| i32::from(queue.recv_timeout(FOR_EVER).map(drop) != Err(RecvError::Closed)));
+        fork(|| i32::from(queue.get_timeout(FOR_EVER).map(drop) != Err(RecvError::Closed)));
     std::thread::sleep(Duration::from_millis(2));
     drop(dropped);
     assert_eq!(waits.join(), 0, "it is told of the end");
-    assert_eq!(queue.recv().map(drop), Err(RecvError::Closed));
+    assert_eq!(queue.get().map(drop), Err(RecvError::Closed));
 }

@@ -4,7 +4,6 @@ use sync_ipc::{
     Error, JoinableQueue, Mutex, Orphans, Queue, QueueOptions, RecvError, Segment, SendError, queue,
 };
 
-use sync_ipc::raw::queue::Ring;
 use sync_ipc::raw::{Peers, Slept};
 use sync_ipc::{Receiver, Sender};
 
@@ -686,14 +685,11 @@ impl Peers for Counts {
 /// queries each of the two senders once, and looks at each word a bounded number of times.
 #[test]
 fn a_sweep_takes_linear_time() {
-    use sync_core::primitive::atomic::{AtomicU64, Ordering};
+    use sync_core::primitive::atomic::Ordering;
 
     let capacity = sync_ipc::raw::queue::MAX_SLOTS;
-    let words = || (0..capacity).map(|_| AtomicU64::new(0)).collect::<Vec<_>>();
-    let (head, tail, cells) = (AtomicU64::new(0), AtomicU64::new(0), words());
-    let (slots, origins) = (words(), words());
-    let ring = Ring { head: &head, tail: &tail, cells: &cells, slots: &slots, origins: &origins };
-    for (at, (slot, origin)) in slots.iter().zip(&origins).enumerate() {
+    let ring = crate::steps::ring(capacity);
+    for (at, (slot, origin)) in ring.slots.iter().zip(ring.origins).enumerate() {
         // Of participants 2 and 3 in turn: WRITING, and READY.
         let sender = 2 + at as u64 % 2;
         origin.store(sender, Ordering::Relaxed);

@@ -37,25 +37,25 @@ fn a_queue_is_ready_when_there_is_an_item() {
     for round in 0..20 {
         assert!(!is_ready(&ready), "round {round}");
         let mut sender = fork(|| {
-            jobs.send(round).expect("room");
-            jobs.send(round).expect("room");
+            jobs.put(round).expect("room");
+            jobs.put(round).expect("room");
             0
         });
         becomes_ready(&ready);
-        assert_eq!(jobs.recv(), Ok(round));
+        assert_eq!(jobs.get(), Ok(round));
         // Until it is rearmed.
         assert!(is_ready(&ready));
         assert_eq!(sender.join(), 0);
         ready.rearm();
         // There is another one.
         becomes_ready(&ready);
-        assert_eq!(jobs.try_recv(), Ok(round));
-        assert_eq!(jobs.try_recv(), Err(RecvError::Empty));
+        assert_eq!(jobs.try_get(), Ok(round));
+        assert_eq!(jobs.try_get(), Err(RecvError::Empty));
         ready.rearm();
     }
-    jobs.close();
+    jobs.shutdown();
     becomes_ready(&ready);
-    assert_eq!(jobs.try_recv(), Err(RecvError::Closed));
+    assert_eq!(jobs.try_get(), Err(RecvError::Closed));
     ready.rearm();
     becomes_ready(&ready);
 }
@@ -71,7 +71,7 @@ fn the_other_queues_are_ready_when_there_is_an_item() {
         jobs.readiness().expect("a thread"),
         receiver.readiness().expect("a thread"),
     ];
-    bytes.send(b"x").expect("room");
+    bytes.put(b"x").expect("room");
     becomes_ready(&ready[0]);
     jobs.put(1).expect("room");
     becomes_ready(&ready[1]);
@@ -86,7 +86,7 @@ fn what_a_dead_receiver_or_holder_left_is_reported() {
     let segment = segment();
     let jobs = Queue::<u64>::create(&segment, "queue", 4).expect("room");
     let permits = Semaphore::create(&segment, "permits", 1, 1).expect("room");
-    jobs.send(5).expect("room");
+    jobs.put(5).expect("room");
     let mut holder = fork(|| {
         core::mem::forget((jobs.recv_lease(), permits.acquire()));
         thread::sleep(FOR_EVER);
@@ -98,7 +98,7 @@ fn what_a_dead_receiver_or_holder_left_is_reported() {
     holder.kill();
     becomes_ready(&item);
     becomes_ready(&permit);
-    assert_eq!(jobs.try_recv(), Ok(5));
+    assert_eq!(jobs.try_get(), Ok(5));
     assert!(permits.try_acquire().is_ok());
 }
 
@@ -139,11 +139,11 @@ fn a_waiting_receiver_gets_the_item_next_to_a_watcher() {
     let jobs = Queue::<u64>::create(&segment, "queue", 4).expect("room");
     let ready = jobs.readiness().expect("a thread");
     let mut receiver = fork(|| {
-        (0..200).for_each(|item| assert_eq!(jobs.recv_timeout(FOR_EVER), Ok(item)));
+        (0..200).for_each(|item| assert_eq!(jobs.get_timeout(FOR_EVER), Ok(item)));
         0
     });
     for item in 0..200 {
-        jobs.send_timeout(item, FOR_EVER).expect("room");
+        jobs.put_timeout(item, FOR_EVER).expect("room");
         ready.rearm();
     }
     assert_eq!(receiver.join(), 0);
@@ -196,13 +196,13 @@ fn asynchronous_code_waits_for_items_and_a_dropped_future_loses_none() {
     let jobs = Queue::<u64>::create(&segment, "queue", 4).expect("room");
     let ready = jobs.readiness().expect("a thread");
     let mut sender = fork(|| {
-        (0..200).for_each(|item| jobs.send_timeout(item, FOR_EVER).expect("room"));
+        (0..200).for_each(|item| jobs.put_timeout(item, FOR_EVER).expect("room"));
         0
     });
     let receives = async {
         for item in 0..200 {
             let received = loop {
-                match jobs.try_recv() {
+                match jobs.try_get() {
                     Ok(item) => break item,
                     Err(RecvError::Empty) => {
                         // Polled once, and dropped.
@@ -236,7 +236,7 @@ fn items_permits_and_events_are_awaited() {
         until("all wait", || event.is_set());
         jobs.put(1).expect("room");
         work.put(2).expect("room");
-        bytes.send(b"3").expect("room");
+        bytes.put(b"3").expect("room");
         permits.try_add_permits(1).expect("room");
         sender.send(4).expect("room");
         0
@@ -246,7 +246,7 @@ fn items_permits_and_events_are_awaited() {
         event.wait_async().await.expect("a thread");
         let job = jobs.get_async().await.expect("an item");
         let task = work.get_async().await.expect("an item");
-        let length = bytes.recv_async().await.expect("a message").len() as u64;
+        let length = bytes.get_async().await.expect("a message").len() as u64;
         let _permit = permits.acquire_async().await.expect("a permit");
         let last = receiver.recv_async().await.expect("an item");
         let sum = job + task.item() + length + last;

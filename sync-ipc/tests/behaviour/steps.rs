@@ -74,16 +74,20 @@ impl Peers for Participant<'_> {
     }
 }
 
+/// An empty ring of this number of slots. Its words are never freed.
+pub(crate) fn ring(slots: usize) -> Ring<'static> {
+    let words = |count| &*(0..count).map(|_| AtomicU64::new(0)).collect::<Vec<_>>().leak();
+    let [head, tail] = [(); 2].map(|()| &words(1)[0]);
+    Ring { head, tail, cells: words(slots), slots: words(slots), origins: words(slots) }
+}
+
 /// A receiver is stopped anywhere. Meanwhile its item is received and acknowledged, and another
 /// sender has declared its item complete, in the same slot, and not sent it.
 #[test]
 fn a_receiver_that_is_overtaken_at_any_step_takes_nothing_unsent() {
     let dead = Cell::new(0);
     for steps in 0.. {
-        let [head, tail, cell, slot, origin] = [0; 5].map(AtomicU64::new);
-        let (cells, slots) = (core::slice::from_ref(&cell), core::slice::from_ref(&slot));
-        let origins = core::slice::from_ref(&origin);
-        let ring = Ring { head: &head, tail: &tail, cells, slots, origins };
+        let ring = ring(1);
         let sender = Participant::new(1, &dead);
         let claim = ring.claim(&sender).expect("room");
         ring.commit(&sender, claim).expect("it is ours");
@@ -136,15 +140,13 @@ fn a_notification_survives_the_death_of_the_claimer_of_its_slot_at_any_step() {
     }
 }
 
-/// Of two slots the first is free, and the second has an item that `worker` has taken.
-fn with_a_task(ring: &Ring<'_>, worker: &Participant<'_>) -> Claim {
-    let [done, task] = [(); 2].map(|()| {
+/// Of two slots each has an item that `worker` has taken.
+fn two_tasks(ring: &Ring<'_>, worker: &Participant<'_>) -> [Claim; 2] {
+    [(); 2].map(|()| {
         let claim = ring.claim(worker).expect("room");
         ring.commit(worker, claim).expect("it is ours");
         ring.take(worker).expect("it was sent")
-    });
-    assert!(ring.acknowledge(worker, done));
-    task
+    })
 }
 
 /// A worker that is finished with a task has put a follow-up before: there is no moment without
@@ -153,13 +155,11 @@ fn with_a_task(ring: &Ring<'_>, worker: &Participant<'_>) -> Claim {
 fn work_that_moves_while_a_joiner_is_stopped_at_any_step_is_not_done() {
     let dead = Cell::new(0);
     for steps in 0.. {
-        let words = || [0; 2].map(AtomicU64::new);
-        let ([head, tail], cells, slots, origins) = (words(), words(), words(), words());
-        let (cells, slots, origins) = (&cells[..], &slots[..], &origins[..]);
-        let ring = Ring { head: &head, tail: &tail, cells, slots, origins };
-        let task = with_a_task(&ring, &Participant::new(1, &dead));
+        let ring = ring(2);
+        let worker = Participant::new(1, &dead);
+        let [done, task] = two_tasks(&ring, &worker);
+        assert!(ring.acknowledge(&worker, done));
         let joiner = Participant::new(2, &dead).stops_after(steps, || {
-            let worker = Participant::new(1, &dead);
             let follow_up = ring.claim(&worker).expect("room");
             ring.commit(&worker, follow_up).expect("it is ours");
             assert!(ring.acknowledge(&worker, task));
@@ -178,16 +178,9 @@ fn work_that_moves_while_a_joiner_is_stopped_at_any_step_is_not_done() {
 fn room_that_moves_while_a_sender_is_stopped_at_any_step_is_found() {
     let dead = Cell::new(0);
     for steps in 0.. {
-        let words = || [0; 2].map(AtomicU64::new);
-        let ([head, tail], cells, slots, origins) = (words(), words(), words(), words());
-        let (cells, slots, origins) = (&cells[..], &slots[..], &origins[..]);
-        let ring = Ring { head: &head, tail: &tail, cells, slots, origins };
+        let ring = ring(2);
         let worker = Participant::new(1, &dead);
-        let [used, freed] = [(); 2].map(|()| {
-            let claim = ring.claim(&worker).expect("room");
-            ring.commit(&worker, claim).expect("it is ours");
-            ring.take(&worker).expect("it was sent")
-        });
+        let [used, freed] = two_tasks(&ring, &worker);
         assert!(ring.acknowledge(&worker, freed));
         let sender = Participant::new(2, &dead).stops_after(steps, || {
             // It has seen the first slot in use when that becomes free, and claims the second one.

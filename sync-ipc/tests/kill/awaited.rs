@@ -252,22 +252,22 @@ awaited!(an_arrival_with_a_waiting_party: Barrier,
 awaited!(a_message_with_a_waiting_receiver: ByteQueue,
     world: |segment| ByteQueue::create(segment, "queue", 2, 32).expect("room"),
     wait: |queue| {
-        queue.recv_timeout(FOR_EVER).is_ok_and(|got| got == [7; 20] || got == [8; 3])
+        queue.get_timeout(FOR_EVER).is_ok_and(|got| got == [7; 20] || got == [8; 3])
     },
-    act: |queue| queue.send(&[7; 20]).expect("room"),
-    make_up: |queue| queue.send_timeout(&[8; 3], FOR_EVER).expect("room")
+    act: |queue| queue.put(&[7; 20]).expect("room"),
+    make_up: |queue| queue.put_timeout(&[8; 3], FOR_EVER).expect("room")
 );
 
 awaited!(a_received_message_with_a_waiting_sender: ByteQueue,
     world: |segment| {
         let queue = ByteQueue::create(segment, "queue", 1, 32).expect("room");
-        queue.send(&[7; 20]).expect("room");
+        queue.put(&[7; 20]).expect("room");
         queue
     },
-    wait: |queue| queue.send_timeout(&[8; 3], FOR_EVER).is_ok(),
-    act: |queue| assert_eq!(queue.recv().expect("a message"), [7; 20]),
+    wait: |queue| queue.put_timeout(&[8; 3], FOR_EVER).is_ok(),
+    act: |queue| assert_eq!(queue.get().expect("a message"), [7; 20]),
     make_up: |queue| {
-        let got = queue.recv_timeout(FOR_EVER).expect("the first, or the second");
+        let got = queue.get_timeout(FOR_EVER).expect("the first, or the second");
         assert!(got == [7; 20] || got == [8; 3], "{got:?}");
     }
 );
@@ -275,7 +275,7 @@ awaited!(a_received_message_with_a_waiting_sender: ByteQueue,
 awaited!(a_loan_that_is_sent_with_a_waiting_receiver: InPlaceQueue<[u64; 4]>,
     world: |segment| InPlaceQueue::create(&trusting(segment), "queue", 2).expect("room"),
     wait: |queue| {
-        let Ok(lease) = queue.recv_timeout(FOR_EVER) else { return false };
+        let Ok(lease) = queue.get_timeout(FOR_EVER) else { return false };
         let whole = *lease == [7; 4] || *lease == [8; 4];
         lease.ack();
         whole
@@ -283,7 +283,7 @@ awaited!(a_loan_that_is_sent_with_a_waiting_receiver: InPlaceQueue<[u64; 4]>,
     act: |queue| {
         let mut loan = queue.loan().expect("room");
         *loan = [7; 4];
-        loan.send().expect("open");
+        loan.put().expect("open");
     },
     make_up: |queue| queue.as_queue().put_timeout([8; 4], FOR_EVER).expect("room")
 );
@@ -309,9 +309,9 @@ awaited!(an_item_in_place_with_a_waiting_sender: InPlaceQueue<u64>,
         queue.as_queue().put(1).expect("room");
         queue
     },
-    wait: |queue| queue.loan_timeout(FOR_EVER).is_ok_and(|loan| loan.send().is_ok()),
-    act: |queue| queue.recv().expect("an item").ack(),
-    make_up: |queue| queue.recv_timeout(FOR_EVER).expect("the first, or the second").ack()
+    wait: |queue| queue.loan_timeout(FOR_EVER).is_ok_and(|loan| loan.put().is_ok()),
+    act: |queue| queue.get().expect("an item").ack(),
+    make_up: |queue| queue.get_timeout(FOR_EVER).expect("the first, or the second").ack()
 );
 
 awaited!(a_dropped_lease_in_place_with_a_waiting_receiver: InPlaceQueue<u64>,
@@ -321,8 +321,8 @@ awaited!(a_dropped_lease_in_place_with_a_waiting_receiver: InPlaceQueue<u64>,
         queue
     },
     when: |queue| queue.as_queue().is_empty(),
-    wait: |queue| queue.recv_timeout(FOR_EVER).is_ok_and(|lease| *lease == 1),
-    act: |queue| drop(queue.recv().expect("an item")),
+    wait: |queue| queue.get_timeout(FOR_EVER).is_ok_and(|lease| *lease == 1),
+    act: |queue| drop(queue.get().expect("an item")),
     make_up: |_| {}
 );
 

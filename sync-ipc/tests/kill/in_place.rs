@@ -84,7 +84,7 @@ killed!(a_loan_at_every_instruction: InPlaceQueue<u64>,
     act: |queue| {
         let mut loan = queue.loan().expect("room");
         *loan = 2;
-        loan.send().expect("open");
+        loan.put().expect("open");
     },
     drain: drain,
     check: |items, finished| items == [1, 2] || (items == [1] && !finished)
@@ -100,7 +100,7 @@ killed!(a_dropped_loan_at_every_instruction: InPlaceQueue<u64>,
 killed!(a_lease_in_place_at_every_instruction: InPlaceQueue<u64>,
     world: one_of_two,
     act: |queue| {
-        let lease = queue.recv().expect("an item");
+        let lease = queue.get().expect("an item");
         assert_eq!(*lease, 1);
         lease.ack();
     },
@@ -110,7 +110,7 @@ killed!(a_lease_in_place_at_every_instruction: InPlaceQueue<u64>,
 
 killed!(a_lease_in_place_that_is_given_back_at_every_instruction: InPlaceQueue<u64>,
     world: one_of_two,
-    act: |queue| drop(queue.recv().expect("an item")),
+    act: |queue| drop(queue.get().expect("an item")),
     drain: drain,
     check: |items, _| items == [1]
 );
@@ -118,7 +118,7 @@ killed!(a_lease_in_place_that_is_given_back_at_every_instruction: InPlaceQueue<u
 /// A queue of two with a message in it.
 fn one_message(segment: &Segment) -> ByteQueue {
     let queue = ByteQueue::create(segment, "queue", 2, 32).expect("room");
-    queue.send(&[1; 20]).expect("room");
+    queue.put(&[1; 20]).expect("room");
     queue
 }
 
@@ -126,21 +126,21 @@ fn one_message(segment: &Segment) -> ByteQueue {
 /// and no room is lost.
 fn drain_messages(queue: &ByteQueue) -> Vec<u64> {
     let mut items = Vec::new();
-    while let Ok(message) = queue.recv_timeout(std::time::Duration::from_millis(1)) {
+    while let Ok(message) = queue.get_timeout(std::time::Duration::from_millis(1)) {
         let expected = if message.first() == Some(&1) { vec![1; 20] } else { vec![2; 30] };
         assert_eq!(message, expected, "whole");
         items.push(u64::from(message[0]));
     }
     for message in [[1; 20], [1; 20]] {
-        queue.send_timeout(&message, FOR_EVER).expect("room for two");
+        queue.put_timeout(&message, FOR_EVER).expect("room for two");
     }
-    assert!(queue.try_send(&[]).is_err());
+    assert!(queue.try_put(&[]).is_err());
     items
 }
 
 killed!(a_sent_message_at_every_instruction: ByteQueue,
     world: one_message,
-    act: |queue| queue.send(&[2; 30]).expect("room"),
+    act: |queue| queue.put(&[2; 30]).expect("room"),
     drain: drain_messages,
     check: |items, finished| items == [1, 2] || (items == [1] && !finished)
 );
@@ -149,7 +149,7 @@ killed!(a_received_message_at_every_instruction: ByteQueue,
     world: one_message,
     act: |queue| {
         let mut message = Vec::new();
-        queue.recv_into(&mut message).expect("a message");
+        queue.get_into(&mut message).expect("a message");
         assert_eq!(message, [1; 20]);
     },
     drain: drain_messages,

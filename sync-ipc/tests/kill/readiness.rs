@@ -105,7 +105,7 @@ fn a_storm_of_kills_over_loans_and_leases_in_place() {
     let worker = || {
         fork(|| {
             loop {
-                let lease = queue.recv().expect("open");
+                let lease = queue.get().expect("open");
                 assert!(lease.iter().all(|word| *word == lease[0]), "{:?}", *lease);
                 done.put(lease[0]).expect("open");
                 lease.ack();
@@ -130,7 +130,7 @@ fn a_storm_of_kills_over_loans_and_leases_in_place() {
         while next < ITEMS {
             let Ok(mut loan) = queue.try_loan() else { break };
             loan.fill(next);
-            loan.send().expect("open");
+            loan.put().expect("open");
             next += 1;
         }
         if let Ok(number) = done.get_timeout(Duration::from_millis(1)) {
@@ -149,7 +149,7 @@ fn a_storm_of_kills_over_loans_and_leases_in_place() {
     let doubled: u32 = seen.iter().map(|count| count - 1).sum();
     println!("{ITEMS} items, {kills} kills, {doubled} delivered again");
     assert!(doubled <= kills, "more were delivered again than workers died");
-    while let Ok(lease) = queue.recv_timeout(Duration::from_millis(40)) {
+    while let Ok(lease) = queue.get_timeout(Duration::from_millis(40)) {
         lease.ack();
     }
     let loans: Vec<_> =

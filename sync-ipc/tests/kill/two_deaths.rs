@@ -272,25 +272,25 @@ succession!(a_worker_and_the_worker_that_gets_its_task: JoinableQueue<u64>,
 succession!(a_sender_and_a_receiver_of_messages: ByteQueue,
     world: |segment| {
         let queue = ByteQueue::create(segment, "queue", 2, 32).expect("room");
-        queue.send(&[1; 20]).expect("room");
+        queue.put(&[1; 20]).expect("room");
         queue
     },
-    act: |queue| queue.send(&[2; 30]).expect("room"),
+    act: |queue| queue.put(&[2; 30]).expect("room"),
     succeed: |queue| {
-        while queue.recv_timeout(Duration::from_millis(1)).is_ok() {}
+        while queue.get_timeout(Duration::from_millis(1)).is_ok() {}
     },
     check: |queue| {
         let mut firsts = Vec::new();
-        while let Ok(message) = queue.recv_timeout(Duration::from_millis(1)) {
+        while let Ok(message) = queue.get_timeout(Duration::from_millis(1)) {
             assert!(message == [1; 20] || message == [2; 30], "{message:?}");
             firsts.push(message[0]);
         }
         firsts.sort_unstable();
         assert!(firsts.windows(2).all(|pair| pair[0] != pair[1]), "doubled: {firsts:?}");
         for _ in 0..2 {
-            queue.send_timeout(&[], FOR_EVER).expect("no room is lost");
+            queue.put_timeout(&[], FOR_EVER).expect("no room is lost");
         }
-        assert!(queue.try_send(&[]).is_err());
+        assert!(queue.try_put(&[]).is_err());
     }
 );
 
@@ -311,7 +311,7 @@ succession!(two_holders_of_a_loan: InPlaceQueue<u64>,
         let mut loan = queue.loan_timeout(FOR_EVER).expect("the room of the dead");
         assert!(queue.try_loan().is_err());
         *loan = 3;
-        loan.send().expect("open");
+        loan.put().expect("open");
         assert_eq!(queue.as_queue().get(), Ok(3));
     }
 );
@@ -322,13 +322,13 @@ succession!(two_holders_of_a_lease_in_place: InPlaceQueue<u64>,
         queue.as_queue().put(1).expect("room");
         queue
     },
-    act: |queue| core::mem::forget(queue.recv().expect("an item")),
-    succeed: |queue| core::mem::forget(queue.recv_timeout(FOR_EVER).expect("the dead one's item")),
+    act: |queue| core::mem::forget(queue.get().expect("an item")),
+    succeed: |queue| core::mem::forget(queue.get_timeout(FOR_EVER).expect("the dead one's item")),
     check: |queue| {
-        let lease = queue.recv_timeout(FOR_EVER).expect("the item of both");
+        let lease = queue.get_timeout(FOR_EVER).expect("the item of both");
         assert_eq!(*lease, 1);
         lease.ack();
-        assert!(queue.try_recv().is_err());
+        assert!(queue.try_get().is_err());
         drop(queue.loan_timeout(FOR_EVER).expect("no room is lost"));
     }
 );

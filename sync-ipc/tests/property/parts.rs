@@ -52,30 +52,30 @@ proptest! {
                     } else {
                         Ok(())
                     };
-                    prop_assert_eq!(queue.try_send(&message), expected);
+                    prop_assert_eq!(queue.try_put(&message), expected);
                     if expected.is_ok() {
                         messages.push_back(message);
                     }
                 }
                 Step::ReceiveInto if !messages.is_empty() => {
-                    queue.recv_into(&mut reused).expect("it is there");
+                    queue.get_into(&mut reused).expect("it is there");
                     prop_assert_eq!(&reused, &messages.pop_front().expect("there is one"));
                 }
                 Step::Receive | Step::ReceiveInto => {
                     let none = if closed { RecvError::Closed } else { RecvError::Empty };
-                    prop_assert_eq!(queue.try_recv(), messages.pop_front().ok_or(none));
+                    prop_assert_eq!(queue.try_get(), messages.pop_front().ok_or(none));
                 }
                 Step::Reopen => {
                     queue = ByteQueue::open(&segment, "queue").expect("it is there").clone();
                 }
                 Step::Close => {
-                    queue.close();
+                    queue.shutdown();
                     closed = true;
                 }
             }
             prop_assert_eq!(queue.len(), messages.len());
             prop_assert_eq!((queue.capacity(), queue.max_len()), (capacity, most));
-            prop_assert_eq!(queue.is_closed(), closed);
+            prop_assert_eq!(queue.is_shutdown(), closed);
         }
     }
 }
@@ -146,13 +146,13 @@ proptest! {
                 }
                 InPlace::Send(which) if !loans.is_empty() => {
                     let (loan, item) = loans.swap_remove(which % loans.len());
-                    loan.send().expect("honest");
+                    loan.put().expect("honest");
                     items.push_back(item);
                 }
                 InPlace::DropLoan(which) if !loans.is_empty() => {
                     drop(loans.swap_remove(which % loans.len()));
                 }
-                InPlace::Lease => match queue.try_recv() {
+                InPlace::Lease => match queue.try_get() {
                     Ok(lease) => {
                         let item = *lease;
                         match items.pop_front() {

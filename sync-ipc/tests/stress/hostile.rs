@@ -141,27 +141,27 @@ fn operate(world: &World, random: &mut Random, in_place: bool) -> Option<()> {
         })),
         21 => {
             let message = [7; 40];
-            let _ = world.bytes.try_send(&message[..random.below(41)]);
+            let _ = world.bytes.try_put(&message[..random.below(41)]);
         }
-        22 => drop(world.bytes.try_recv().map(|message| assert!(message.len() <= 40))),
+        22 => drop(world.bytes.try_get().map(|message| assert!(message.len() <= 40))),
         23 => {
             let mut message = Vec::new();
-            if let Ok(got) = world.bytes.recv_timeout(soon) {
+            if let Ok(got) = world.bytes.get_timeout(soon) {
                 message = got;
             }
-            let _ = (world.bytes.len(), world.bytes.send_timeout(&message, soon));
+            let _ = (world.bytes.len(), world.bytes.put_timeout(&message, soon));
         }
         24 if in_place => drop(world.in_place.try_loan().map(|mut loan| {
             *loan = [random.next(); 3];
-            loan.send()
+            loan.put()
         })),
         25 if in_place => drop(world.in_place.try_loan().map(|mut loan| loan[2] ^= 1)),
-        26 if in_place => drop(world.in_place.try_recv().map(|lease| {
+        26 if in_place => drop(world.in_place.try_get().map(|lease| {
             let sum = lease.iter().fold(0_u64, |sum, word| sum.wrapping_add(*word));
             lease.ack();
             sum
         })),
-        27 if in_place => drop(world.in_place.recv_timeout(soon)),
+        27 if in_place => drop(world.in_place.get_timeout(soon)),
         28 => {
             // One lock of the directory each: a scribbled one is waited for.
             let name = ["mutex", "bytes", "another"][random.below(3)];
@@ -169,7 +169,7 @@ fn operate(world: &World, random: &mut Random, in_place: bool) -> Option<()> {
             drop(ByteQueue::create(&world.segment, "another", 2, random.below(200)));
         }
         _ => {
-            drop(ByteQueue::open(&world.segment, "bytes").map(|queue| queue.try_recv()));
+            drop(ByteQueue::open(&world.segment, "bytes").map(|queue| queue.try_get()));
             drop(
                 RwLock::<[u64; 3]>::open(&world.segment, "rwlock").map(|lock| format!("{lock:?}")),
             );

@@ -309,7 +309,7 @@ impl<T> Array<T> {
 
     /// As `push`, in the general case.
     #[cold]
-    fn push_slowly(&self, item: T) -> Result<Wake, PushError<T>> {
+    fn push_contended(&self, item: T) -> Result<Wake, PushError<T>> {
         match self.claim_tail() {
             Ok(Reserved { position, wake }) => {
                 // SAFETY: the position was claimed just now, and its slot was found free (R1).
@@ -439,7 +439,7 @@ impl<T> Buffer<T> for Array<T> {
             unsafe { slot.fill(position, item) };
             return Ok(Wake(tail & PARKED != 0));
         }
-        self.push_slowly(item)
+        self.push_contended(item)
     }
 
     #[inline]

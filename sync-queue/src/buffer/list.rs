@@ -323,7 +323,7 @@ impl<T> List<T> {
 
     /// As `push`, in the general case.
     #[cold]
-    fn push_slowly(&self, item: T) -> Result<Wake, PushError<T>> {
+    fn push_contended(&self, item: T) -> Result<Wake, PushError<T>> {
         let mut backoff = None;
         let mut next = None;
         let mut tail = self.tail.cursor.acquire();
@@ -473,7 +473,7 @@ impl<T> Buffer<T> for List<T> {
                 return Ok(Wake(tail & PARKED != 0));
             }
         }
-        self.push_slowly(item)
+        self.push_contended(item)
     }
 
     #[inline]

@@ -7,7 +7,7 @@
 //! | word | meaning |
 //! |---|---|
 //! | `WAITING` | in its list, or taken out by a select that has not sent its item yet |
-//! | `MET` | taken out of the list by the other side, the item handed over |
+//! | `MATCHED` | taken out of the list by the other side, the item handed over |
 //! | `CLOSED` | taken out because the channel was closed |
 //! | `LEFT` | taken out by a select that will not send: a receiver tries again |
 //!
@@ -71,7 +71,7 @@ use crate::wait::stash::Stash;
 use crate::wait::timeout::Timeout;
 
 const WAITING: u32 = 0;
-const MET: u32 = 1;
+const MATCHED: u32 = 1;
 const CLOSED: u32 = 2;
 const LEFT: u32 = 3;
 
@@ -102,7 +102,7 @@ impl<T> Waiter<T> {
     fn wait(&self, deadline: Option<Deadline>) -> u32 {
         let mut in_time = true;
         loop {
-            // Acquire: pairs with the Release in `tell`.
+            // Acquire: pairs with the Release in `report`.
             let word = self.word.load(Ordering::Acquire);
             if word != WAITING || !in_time {
                 return word;
@@ -117,6 +117,37 @@ impl<T> Waiter<T> {
     unsafe fn replace(&self, item: Option<T>) -> Option<T> {
         // SAFETY: the caller promises it (`# Safety`).
         self.item.with_mut(|cell| unsafe { mem::replace(&mut *cell, item) })
+    }
+
+    /// The result of a send whose wait ended with this word.
+    ///
+    /// # Safety
+    ///
+    /// The waiter is in no list, and a thread that took it out has stored its word (M2).
+    unsafe fn sent(&self, word: u32) -> Result<(), PushError<T>> {
+        // SAFETY: the caller promises it (`# Safety`).
+        match (word, unsafe { self.replace(None) }) {
+            (MATCHED, None) => Ok(()),
+            (WAITING, Some(item)) => Err(PushError::Full(item)),
+            (CLOSED, Some(item)) => Err(PushError::Closed(item)),
+            _ => unreachable!("M2: a sender's item is gone if the sender was met, and only then"),
+        }
+    }
+
+    /// The result of a receive whose wait ended with this word; `None`: it tries again.
+    ///
+    /// # Safety
+    ///
+    /// As for [`sent`](Self::sent).
+    unsafe fn received(&self, word: u32) -> Option<Result<T, PopError>> {
+        // SAFETY: the caller promises it (`# Safety`).
+        match (word, unsafe { self.replace(None) }) {
+            (MATCHED, Some(item)) => Some(Ok(item)),
+            (WAITING, None) => Some(Err(PopError::Empty)),
+            (CLOSED, None) => Some(Err(PopError::Closed)),
+            (LEFT, None) => None,
+            _ => unreachable!("M2: a receiver has an item if it was met, and only then"),
+        }
     }
 }
 
@@ -147,12 +178,12 @@ impl<T> Listed<T> {
     /// # Safety
     ///
     /// The caller took the waiter out of its list.
-    unsafe fn meet(self, give: Option<T>) -> Option<T> {
+    unsafe fn exchange(self, give: Option<T>) -> Option<T> {
         // SAFETY: the waiter was taken out, and its word is still `WAITING` (M1). So it is there,
         // and its item is the caller's (M2).
         let taken = unsafe { self.0.as_ref().replace(give) };
         // SAFETY: the caller promises it (`# Safety`).
-        unsafe { self.tell(MET) };
+        unsafe { self.report(MATCHED) };
         taken
     }
 
@@ -161,12 +192,12 @@ impl<T> Listed<T> {
     /// # Safety
     ///
     /// The caller took the waiter out of its list.
-    unsafe fn meet_or_leave(self, item: Option<T>) {
+    unsafe fn give_or_leave(self, item: Option<T>) {
         match item {
             // SAFETY: the caller promises it (`# Safety`).
-            Some(item) => drop(unsafe { self.meet(Some(item)) }),
+            Some(item) => drop(unsafe { self.exchange(Some(item)) }),
             // SAFETY: the caller promises it (`# Safety`).
-            None => unsafe { self.tell(LEFT) },
+            None => unsafe { self.report(LEFT) },
         }
     }
 
@@ -175,7 +206,7 @@ impl<T> Listed<T> {
     /// # Safety
     ///
     /// The caller took the waiter out of its list.
-    unsafe fn tell(self, what: u32) {
+    unsafe fn report(self, what: u32) {
         // SAFETY: the waiter was taken out, and its word is still `WAITING` (M1).
         let word = unsafe { &raw const (*self.0.as_ptr()).word };
         // SAFETY: as for the address.
@@ -196,6 +227,20 @@ enum Party<T> {
 enum Taken<T> {
     Waiter(Listed<T>),
     Select(Claimed),
+}
+
+impl<T> Taken<T> {
+    /// Hands a receiver its item. No lock is held: the receiver may use the channel at once.
+    fn give(self, item: T) {
+        match self {
+            Self::Waiter(receiver) => {
+                // SAFETY: it was taken out of its list.
+                let nothing = unsafe { receiver.exchange(Some(item)) };
+                debug_assert!(nothing.is_none(), "M2: a receiver waits with an empty place");
+            }
+            Self::Select(receiver) => receiver.hand(Stash::new(item)).go(),
+        }
+    }
 }
 
 /// The parties of one side.
@@ -358,34 +403,19 @@ impl<T> Zero<T> {
             drop(lists);
             return Err(PushError::Closed(item));
         }
-        match lists.receivers.take() {
-            Some(Taken::Waiter(receiver)) => {
-                drop(lists);
-                // SAFETY: it was taken out of its list just now.
-                let nothing = unsafe { receiver.meet(Some(item)) };
-                debug_assert!(nothing.is_none(), "M2: a receiver waits with an empty place");
-                return Ok(());
-            }
-            Some(Taken::Select(receiver)) => {
-                drop(lists);
-                receiver.hand(Stash::new(item)).go();
-                return Ok(());
-            }
-            None => {}
+        if let Some(receiver) = lists.receivers.take() {
+            drop(lists);
+            receiver.give(item);
+            return Ok(());
         }
         let Ok(deadline) = timeout.deadline() else {
             drop(lists);
             return Err(PushError::Full(item));
         };
         let me = Waiter::new(Some(item));
-        let told = self.wait(lists, &me, deadline, false);
+        let word = self.wait(lists, &me, deadline, false);
         // SAFETY: the waiter is in no list, and a thread that took it out has stored its word (M2).
-        match (told, unsafe { me.replace(None) }) {
-            (MET, None) => Ok(()),
-            (WAITING, Some(item)) => Err(PushError::Full(item)),
-            (CLOSED, Some(item)) => Err(PushError::Closed(item)),
-            _ => unreachable!("M2: a sender's item is gone if the sender was met, and only then"),
-        }
+        unsafe { me.sent(word) }
     }
 
     pub(super) fn recv(&self, timeout: Timeout) -> Result<T, PopError> {
@@ -396,11 +426,11 @@ impl<T> Zero<T> {
                 return Ok(item);
             }
             let me;
-            let told = match lists.senders.take() {
+            let word = match lists.senders.take() {
                 Some(Taken::Waiter(sender)) => {
                     drop(lists);
                     // SAFETY: it was taken out of its list just now.
-                    return match unsafe { sender.meet(None) } {
+                    return match unsafe { sender.exchange(None) } {
                         Some(item) => Ok(item),
                         None => unreachable!("M2: a sender waits with its item"),
                     };
@@ -411,9 +441,9 @@ impl<T> Zero<T> {
                     let guard = AbortOnUnwind::new(LEFT_BY_A_PANIC);
                     sender.hand(Stash::new(Receives::Thread(NonNull::from(&me)))).go();
                     // The select sends or leaves (M4).
-                    let told = me.wait(None);
+                    let word = me.wait(None);
                     guard.disarm();
-                    told
+                    word
                 }
                 None => {
                     if lists.closed {
@@ -425,13 +455,9 @@ impl<T> Zero<T> {
                 }
             };
             // SAFETY: as in `send`.
-            return match (told, unsafe { me.replace(None) }) {
-                (MET, Some(item)) => Ok(item),
-                (WAITING, None) => Err(PopError::Empty),
-                (CLOSED, None) => Err(PopError::Closed),
-                (LEFT, None) => continue,
-                _ => unreachable!("M2: a receiver has an item if it was met, and only then"),
-            };
+            if let Some(result) = unsafe { me.received(word) } {
+                return result;
+            }
         }
     }
 
@@ -449,17 +475,17 @@ impl<T> Zero<T> {
         let observers = lists.sides(receive).0.list(Party::Waiter(Listed::of_thread(me)));
         drop(lists);
         observers.into_iter().for_each(Wakeup::go);
-        let mut told = me.wait(deadline);
-        if told == WAITING {
+        let mut word = me.wait(deadline);
+        if word == WAITING {
             let removed = self.lists.lock().sides(receive).0.remove(me);
             if !removed {
                 // Taken out at the last moment: its word is stored within a few instructions, or
                 // when a select sends or leaves (M4).
-                told = me.wait(None);
+                word = me.wait(None);
             }
         }
         guard.disarm();
-        told
+        word
     }
 
     /// Closes the channel: no waiter is matched any more, and all waiters are woken.
@@ -484,7 +510,7 @@ impl<T> Zero<T> {
         drop(lists);
         for waiter in waiters {
             // SAFETY: it was taken out of its list under the lock.
-            unsafe { waiter.tell(CLOSED) };
+            unsafe { waiter.report(CLOSED) };
         }
         wakeups.into_iter().for_each(Wakeup::go);
     }
@@ -551,18 +577,14 @@ impl<T> Zero<T> {
             drop(lists);
             observers.into_iter().for_each(Wakeup::go);
         }
-        // Acquire: pairs with the Release in `tell`.
-        let told = me.waiter.word.load(Ordering::Acquire);
-        if told == WAITING {
+        // Acquire: pairs with the Release in `report`.
+        let word = me.waiter.word.load(Ordering::Acquire);
+        if word == WAITING {
             return None;
         }
         me.listed.set(false);
         // SAFETY: a thread took the waiter out and has stored its word (M2).
-        match (told, unsafe { me.waiter.replace(None) }) {
-            (MET, None) => Some(Ok(())),
-            (CLOSED, Some(item)) => Some(Err(PushError::Closed(item))),
-            _ => unreachable!("M2: a sender's item is gone if the sender was met, and only then"),
-        }
+        Some(unsafe { me.waiter.sent(word) })
     }
 
     /// Receives an item, or lists the waiter. `None`: it waits.
@@ -579,7 +601,7 @@ impl<T> Zero<T> {
                     Some(Taken::Waiter(sender)) => {
                         drop(lists);
                         // SAFETY: it was taken out of its list just now.
-                        let item = unsafe { sender.meet(None) };
+                        let item = unsafe { sender.exchange(None) };
                         debug_assert!(item.is_some(), "M2: a sender waits with its item");
                         return item.map(Ok);
                     }
@@ -600,18 +622,15 @@ impl<T> Zero<T> {
                     }
                 }
             }
-            // Acquire: pairs with the Release in `tell`.
-            let told = me.waiter.word.load(Ordering::Acquire);
-            if told == WAITING {
+            // Acquire: pairs with the Release in `report`.
+            let word = me.waiter.word.load(Ordering::Acquire);
+            if word == WAITING {
                 return None;
             }
             me.listed.set(false);
             // SAFETY: a thread took the waiter out and has stored its word (M2).
-            match (told, unsafe { me.waiter.replace(None) }) {
-                (MET, Some(item)) => return Some(Ok(item)),
-                (CLOSED, None) => return Some(Err(PopError::Closed)),
-                (LEFT, None) => {}
-                _ => unreachable!("M2: a receiver has an item if it was met, and only then"),
+            if let Some(result) = unsafe { me.waiter.received(word) } {
+                return Some(result);
             }
         }
     }
@@ -643,14 +662,9 @@ impl<T> Zero<T> {
     fn pass_on(&self, item: T) {
         let mut lists = self.lists.lock();
         match lists.receivers.take() {
-            Some(Taken::Waiter(receiver)) => {
+            Some(receiver) => {
                 drop(lists);
-                // SAFETY: it was taken out of its list just now.
-                drop(unsafe { receiver.meet(Some(item)) });
-            }
-            Some(Taken::Select(receiver)) => {
-                drop(lists);
-                receiver.hand(Stash::new(item)).go();
+                receiver.give(item);
             }
             None => {
                 lists.returned.push_back(item);
@@ -698,13 +712,13 @@ impl<T> Zero<T> {
                 // A waiter of this channel has its type.
                 let receiver = Listed::<T>(receiver.cast(), false);
                 // SAFETY: it was taken out of its list (M4).
-                unsafe { receiver.meet_or_leave(item) };
+                unsafe { receiver.give_or_leave(item) };
             }
             (Partner::Task(claim), item) => {
                 let receiver = self.lists.lock().unclaim(|(number, _)| *number == claim);
                 match (receiver, item) {
                     // SAFETY: its claim was taken out of the list (M4).
-                    (Some(receiver), item) => unsafe { receiver.meet_or_leave(item) },
+                    (Some(receiver), item) => unsafe { receiver.give_or_leave(item) },
                     // The task was dropped.
                     (None, Some(item)) => self.pass_on(item),
                     (None, None) => {}

@@ -19,8 +19,8 @@ use sync_core::{CancelToken, Cancelled};
 
 use crate::pool::error::JobError;
 use crate::pool::job::{
-    BROKEN, Bell, CANCELLED, Core, JobStatus, LAPSED, NOTIFIED, Owner, PANICKED, PENDING, RUNNING,
-    is_done, is_settled, status,
+    BROKEN, CANCELLED, Core, JobStatus, LAPSED, NOTIFIED, Owner, PANICKED, PENDING, RUNNING,
+    Settled, is_done, is_settled, status,
 };
 use crate::pool::worker::{self, current_pool};
 use crate::queue::simple::SimpleQueue;
@@ -143,11 +143,11 @@ impl<R> JobHandle<R> {
         if self.core().phase() == PENDING && self.belongs_here() {
             worker::help(&self.job);
         }
-        self.meet();
+        self.settle_if_cancelled();
     }
 
     /// As a worker: puts the job aside if it was cancelled, so that it is settled.
-    fn meet(&self) {
+    fn settle_if_cancelled(&self) {
         if self.core().phase() == CANCELLED && self.belongs_here() {
             self.job.notify_cancelled();
         }
@@ -342,30 +342,30 @@ pub fn wait<R>(
     let (mut progress, open) = Progress::new(&handles, until);
     if !progress.is_over() && timeout != Some(Duration::ZERO) {
         let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
-        let listening = Listening { bell: Arc::new(SimpleQueue::new()), handles: &handles };
+        let listening = Listening { settled: Arc::new(SimpleQueue::new()), handles: &handles };
         for &number in &open {
-            handles[number].core().ring_when_settled(&listening.bell, number);
+            handles[number].core().report_when_settled(&listening.settled, number);
         }
         let mut to_help = open.iter();
         while !progress.is_over() {
-            let number = match listening.bell.try_get() {
+            let number = match listening.settled.try_get() {
                 Some(number) => number,
                 None => match to_help.next() {
                     Some(&number) if deadline.is_none() => {
                         handles[number].help();
                         if !handles[number].core().is_of_this_process() {
-                            // The job has forked, and this is the child: no bell rings.
+                            // The job has forked, and this is the child: no job reports.
                             break;
                         }
                         continue;
                     }
                     Some(&number) => {
-                        handles[number].meet();
+                        handles[number].settle_if_cancelled();
                         continue;
                     }
                     None => match deadline {
-                        None => listening.bell.get(),
-                        Some(deadline) => match listening.bell.get_deadline(deadline) {
+                        None => listening.settled.get(),
+                        Some(deadline) => match listening.settled.get_deadline(deadline) {
                             Some(number) => number,
                             None => break,
                         },
@@ -443,12 +443,12 @@ fn sort<R>(handles: Vec<JobHandle<R>>) -> Waited<R> {
 pub(super) async fn wait_for_enough<R>(handles: &[JobHandle<R>], until: Until) {
     let (mut progress, open) = Progress::new(handles, until);
     if !progress.is_over() {
-        let listening = Listening { bell: Arc::new(SimpleQueue::new()), handles };
+        let listening = Listening { settled: Arc::new(SimpleQueue::new()), handles };
         for &number in &open {
-            handles[number].core().ring_when_settled(&listening.bell, number);
+            handles[number].core().report_when_settled(&listening.settled, number);
         }
         while !progress.is_over() {
-            let number = listening.bell.get_async().await;
+            let number = listening.settled.get_async().await;
             progress.left -= 1;
             progress.settled(&handles[number]);
         }
@@ -494,7 +494,7 @@ impl Progress {
 
 /// A wait that listens to jobs. Dropping it takes back what it left with them.
 struct Listening<'a, R> {
-    bell: Bell,
+    settled: Settled,
     handles: &'a [JobHandle<R>],
 }
 
@@ -502,7 +502,7 @@ impl<R> Drop for Listening<'_, R> {
     fn drop(&mut self) {
         for handle in self.handles {
             if !handle.settled() {
-                handle.core().forget(&self.bell);
+                handle.core().forget(&self.settled);
             }
         }
     }
@@ -539,8 +539,8 @@ impl<R> Error for Unfinished<R> {}
 #[must_use = "an iterator does nothing until it is asked"]
 pub struct AsCompleted<R> {
     handles: Vec<Option<JobHandle<R>>>,
-    bell: Bell,
-    /// The process in which the jobs ring the bell.
+    settled: Settled,
+    /// The process in which the jobs report.
     process: ProcessMark,
     left: usize,
     /// The handles before this one are not pending: a worker need not look at them again to help.
@@ -553,16 +553,16 @@ pub struct AsCompleted<R> {
 /// waits for jobs of its own pool: see [`JobHandle::result`].
 pub fn as_completed<R>(handles: impl IntoIterator<Item = JobHandle<R>>) -> AsCompleted<R> {
     let handles: Vec<_> = handles.into_iter().map(Some).collect();
-    let bell = Arc::new(SimpleQueue::new());
+    let settled = Arc::new(SimpleQueue::new());
     for (number, handle) in handles.iter().flatten().enumerate() {
         if handle.settled() || handle.is_hopeless() {
-            bell.put(number);
+            settled.put(number);
         } else {
-            handle.core().ring_when_settled(&bell, number);
+            handle.core().report_when_settled(&settled, number);
         }
     }
     let process = ProcessMark::current();
-    AsCompleted { left: handles.len(), handles, bell, process, helped: 0 }
+    AsCompleted { left: handles.len(), handles, settled, process, helped: 0 }
 }
 
 impl<R> AsCompleted<R> {
@@ -581,11 +581,11 @@ impl<R> AsCompleted<R> {
         if let Some(number) = self.left_behind() {
             return Ok(Some(self.take(number)));
         }
-        if self.bell.is_empty() {
+        if self.settled.is_empty() {
             // A wait with a limit runs no job.
-            self.handles[self.helped..].iter().flatten().for_each(JobHandle::meet);
+            self.handles[self.helped..].iter().flatten().for_each(JobHandle::settle_if_cancelled);
         }
-        match self.bell.get_deadline(deadline) {
+        match self.settled.get_deadline(deadline) {
             Some(number) => Ok(Some(self.take(number))),
             None => {
                 let total = self.handles.len();
@@ -605,7 +605,7 @@ impl<R> AsCompleted<R> {
         if let Some(number) = self.left_behind() {
             return Some(self.take(number));
         }
-        let number = self.bell.get_async().await;
+        let number = self.settled.get_async().await;
         Some(self.take(number))
     }
 
@@ -652,7 +652,7 @@ impl<R> AsCompleted<R> {
         })
     }
 
-    /// In the child of a fork, where no bell rings: the first handle that is left.
+    /// In the child of a fork, where no job reports: the first handle that is left.
     fn left_behind(&self) -> Option<usize> {
         if self.process.is_current() {
             return None;
@@ -664,7 +664,7 @@ impl<R> AsCompleted<R> {
         self.left -= 1;
         match self.handles[number].take() {
             Some(handle) => handle,
-            None => unreachable!("the number of a job is put into the bell once"),
+            None => unreachable!("the number of a job is put into `settled` once"),
         }
     }
 
@@ -672,7 +672,7 @@ impl<R> AsCompleted<R> {
     fn forget(&self) {
         for handle in self.handles.iter().flatten() {
             if !handle.settled() {
-                handle.core().forget(&self.bell);
+                handle.core().forget(&self.settled);
             }
         }
     }
@@ -687,7 +687,7 @@ impl<R> Iterator for AsCompleted<R> {
         }
         loop {
             // Again after each job that was run here: it may have forked.
-            if let Some(number) = self.left_behind().or_else(|| self.bell.try_get()) {
+            if let Some(number) = self.left_behind().or_else(|| self.settled.try_get()) {
                 return Some(self.take(number));
             }
             let Some(handle) = self.handles.get(self.helped) else { break };
@@ -696,7 +696,7 @@ impl<R> Iterator for AsCompleted<R> {
             }
             self.helped += 1;
         }
-        let number = self.bell.get();
+        let number = self.settled.get();
         Some(self.take(number))
     }
 

@@ -46,7 +46,7 @@
 //! user code of any of them runs: a callback of one may wait for another.
 //!
 //! P6. The thread that ends a job calls the callbacks that were added before the end. A thread that
-//! changes `CANCELLED` into `NOTIFIED` rings bells and calls nothing.
+//! changes `CANCELLED` into `NOTIFIED` reports to waits for several jobs and calls nothing.
 //!
 //! # Memory orderings
 //!
@@ -76,7 +76,7 @@ use sync_core::primitive::thread;
 use sync_core::user_code::{self, Payload};
 
 use crate::pool::error::JobError;
-use crate::pool::queued::{CountFree, Place, Queued, Run};
+use crate::pool::queued::{BacklogPlace, CountFree, Queued, Run};
 use crate::queue::simple::SimpleQueue;
 use crate::wait::spin::Backoff;
 
@@ -118,15 +118,15 @@ pub enum JobStatus {
 ///
 /// A checker sees this count: the thread that drops the last reference, the waiting one or the one
 /// that ends a job, drops the queue, which is a part of what the models explore.
-pub(super) type Bell = ModelledArc<SimpleQueue<usize>>;
+pub(super) type Settled = ModelledArc<SimpleQueue<usize>>;
 
-/// A callback to call, or a bell to ring, when a job is over.
+/// A callback to call, or a queue to put a number into, when a job is over.
 enum Listener {
     /// `on_done`: called when the job is done or cancelled.
     Callback(Box<dyn FnOnce(JobStatus) + Send>),
     /// `wait`, `as_completed`: the number is put into the queue when the job is done, or when a
     /// worker has taken a cancelled job.
-    Bell(Bell, usize),
+    Settled(Settled, usize),
 }
 
 /// The part of a job that does not depend on the types of closure and result.
@@ -198,31 +198,31 @@ impl Core {
         self.lapses.is_some_and(|lapses| Instant::now() >= lapses)
     }
 
-    /// Wakes the threads that sleep and rings the bells; runs no user code. `was`: the state that
-    /// was left.
-    fn wake_and_ring(&self, was: u32) {
+    /// Wakes the threads that sleep, and reports to waits for several jobs; runs no user code.
+    /// `was`: the state that was left.
+    fn wake_and_report(&self, was: u32) {
         if was & SLEEPERS != 0 {
             futex::wake_all(&raw const self.state);
         }
-        // As in `tell`.
+        // As in `notify`.
         if was & LISTENERS != 0 && self.process.is_current() {
-            let mut bells = Vec::new();
+            let mut queues = Vec::new();
             let mut all = self.listeners.lock();
             for listener in core::mem::take(&mut *all) {
                 match listener {
                     Listener::Callback(_) => all.push(listener),
-                    Listener::Bell(bell, number) => bells.push((bell, number)),
+                    Listener::Settled(settled, number) => queues.push((settled, number)),
                 }
             }
             drop(all);
-            for (bell, number) in bells {
-                bell.put(number);
+            for (settled, number) in queues {
+                settled.put(number);
             }
         }
     }
 
     /// Wakes the threads that sleep, then calls the listeners. `was`: the state that was left.
-    fn tell(&self, was: u32, phase: u32) {
+    fn notify(&self, was: u32, phase: u32) {
         if was & SLEEPERS != 0 {
             futex::wake_all(&raw const self.state);
         }
@@ -236,20 +236,20 @@ impl Core {
     #[cold]
     fn call_listeners(&self, phase: u32) {
         let mut callbacks = Vec::new();
-        let mut bells = Vec::new();
+        let mut queues = Vec::new();
         {
             let mut all = self.listeners.lock();
             for listener in core::mem::take(&mut *all) {
                 match listener {
                     Listener::Callback(f) => callbacks.push(f),
-                    // A bell waits until a worker takes a cancelled job.
-                    Listener::Bell(..) if phase == CANCELLED => all.push(listener),
-                    Listener::Bell(bell, number) => bells.push((bell, number)),
+                    // A cancelled job is settled when a worker takes it.
+                    Listener::Settled(..) if phase == CANCELLED => all.push(listener),
+                    Listener::Settled(settled, number) => queues.push((settled, number)),
                 }
             }
         }
-        for (bell, number) in bells {
-            bell.put(number);
+        for (settled, number) in queues {
+            settled.put(number);
         }
         for f in callbacks {
             // The panic hook reports a panic, and the other callbacks are called too.
@@ -281,25 +281,26 @@ impl Core {
         user_code::run_and_forget_panic(|| f(status(state & PHASE)));
     }
 
-    /// Rings `bell` with `number` once the job is settled; at once if it is.
-    pub(super) fn ring_when_settled(&self, bell: &Bell, number: usize) {
+    /// Puts `number` into `settled` once the job is settled; at once if it is.
+    pub(super) fn report_when_settled(&self, settled: &Settled, number: usize) {
         let mut all = self.listeners.lock();
         // Acquire: as in `on_done`.
         let state = self.state.fetch_or(LISTENERS, Ordering::Acquire);
         if is_settled(state & PHASE) {
-            bell.put(number);
+            settled.put(number);
         } else {
-            all.push(Listener::Bell(ModelledArc::clone(bell), number));
+            all.push(Listener::Settled(ModelledArc::clone(settled), number));
         }
     }
 
-    /// Takes `bell` out of the list, if it is still in it.
-    pub(super) fn forget(&self, bell: &Bell) {
+    /// Takes `settled` out of the list, if it is still in it.
+    pub(super) fn forget(&self, settled: &Settled) {
         // In the child of a fork the lock may be held by a thread of the parent.
         if self.process.is_current() {
-            self.listeners.lock().retain(
-                |listener| !matches!(listener, Listener::Bell(other, _) if ModelledArc::ptr_eq(other, bell)),
-            );
+            self.listeners.lock().retain(|listener| match listener {
+                Listener::Settled(other, _) => !ModelledArc::ptr_eq(other, settled),
+                Listener::Callback(_) => true,
+            });
         }
     }
 
@@ -388,7 +389,7 @@ pub(super) fn status(phase: u32) -> JobStatus {
 }
 
 enum Slot<F, R> {
-    Job(F, Option<Place>),
+    Job(F, Option<BacklogPlace>),
     Empty,
     Ended(Result<R, Payload>),
 }
@@ -510,7 +511,7 @@ where
     pub(super) fn new(
         (pool, process): (u64, ProcessMark),
         job: F,
-        place: Option<Place>,
+        place: Option<BacklogPlace>,
         lapses: Option<Instant>,
     ) -> (Arc<Self>, Queued) {
         let core = Core {
@@ -597,7 +598,7 @@ where
         } else {
             None
         };
-        self.core.tell(was, phase);
+        self.core.notify(was, phase);
         if user_code_left {
             user_code::dispose(detached);
             free();
@@ -609,7 +610,7 @@ where
         let Some(was) = self.core.leave_pending(phase) else { return false };
         // SAFETY: the phase left PENDING here (P1).
         let job = unsafe { self.take_closure() };
-        self.core.tell(was, phase);
+        self.core.notify(was, phase);
         user_code::dispose(job);
         true
     }
@@ -627,7 +628,7 @@ where
     unsafe fn settle(&self, phase: u32) -> Option<u32> {
         let was = self.core.leave_pending(phase);
         match was {
-            Some(was) => self.core.wake_and_ring(was),
+            Some(was) => self.core.wake_and_report(was),
             None => self.notify_cancelled(),
         }
         was
@@ -682,7 +683,7 @@ where
                 Ordering::Acquire,
                 Ordering::Relaxed,
             ) {
-                Ok(_) => return self.core.wake_and_ring(state),
+                Ok(_) => return self.core.wake_and_report(state),
                 Err(now) => state = now,
             }
         }

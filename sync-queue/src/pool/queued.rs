@@ -8,9 +8,9 @@ use sync_core::primitive::cell::UnsafeCell;
 use sync_core::user_code;
 
 /// A place in a limited backlog, given back when this is dropped.
-pub(super) struct Place(pub(super) Arc<Semaphore>);
+pub(super) struct BacklogPlace(pub(super) Arc<Semaphore>);
 
-impl Drop for Place {
+impl Drop for BacklogPlace {
     fn drop(&mut self) {
         self.0.add_permits(1);
     }
@@ -94,7 +94,10 @@ impl Queued {
     }
 
     /// A job without a handle: nothing but the closure.
-    pub(super) fn detached<F: FnOnce() + Send + 'static>(job: F, place: Option<Place>) -> Self {
+    pub(super) fn detached<F: FnOnce() + Send + 'static>(
+        job: F,
+        place: Option<BacklogPlace>,
+    ) -> Self {
         Self { job: Arc::new(Detached(UnsafeCell::new(Some((job, place))))) }
     }
 
@@ -112,7 +115,7 @@ impl Queued {
 
 /// A job without a handle: no thread waits for it, so there is nothing but the closure. The owner
 /// of its [`Queued`] has it alone.
-struct Detached<F>(UnsafeCell<Option<(F, Option<Place>)>>);
+struct Detached<F>(UnsafeCell<Option<(F, Option<BacklogPlace>)>>);
 
 // SAFETY: the closure is touched by one thread at a time: by the owner of the job's `Queued`, which
 // the queue hands from one thread to another.

@@ -50,7 +50,7 @@ use sync_core::{CancelToken, Cancelled, Condvar, Mutex, Semaphore, TryAcquireErr
 use crate::pool::backlog::{Backlog, DEFAULT_PRIORITY};
 use crate::pool::error::SubmitError;
 use crate::pool::job::{BROKEN, Job, Owner};
-use crate::pool::queued::{Place, Queued, give_up_all};
+use crate::pool::queued::{BacklogPlace, Queued, give_up_all};
 use crate::queue::error::{GetError, PutError};
 use crate::wait::event_count::{ALL, EventCount};
 use crate::wait::timeout::Timeout;
@@ -557,7 +557,11 @@ impl Inner {
 
     /// Takes a place in a limited backlog, waiting for it if `wait` is set. `Err(true)`: full;
     /// `Err(false)`: closed.
-    fn take_place(&self, wait: bool, token: Option<&CancelToken>) -> Result<Option<Place>, bool> {
+    fn take_place(
+        &self,
+        wait: bool,
+        token: Option<&CancelToken>,
+    ) -> Result<Option<BacklogPlace>, bool> {
         let Some(places) = &self.places else { return Ok(None) };
         // A worker does not wait for a place (T5).
         if wait && current_pool() == self.number {
@@ -574,7 +578,7 @@ impl Inner {
         match permit {
             Ok(permit) => {
                 permit.forget();
-                Ok(Some(Place(Arc::clone(places))))
+                Ok(Some(BacklogPlace(Arc::clone(places))))
             }
             Err(TryAcquireError::Closed) => Err(false),
             Err(TryAcquireError::NoPermits | TryAcquireError::TimedOut) => Err(true),

@@ -77,6 +77,7 @@ macro_rules! queue_methods {
             /// ```
             #[inline]
             #[doc(alias = "put_nowait")]
+            #[doc(alias = "try_send")]
             pub fn try_put(&self, item: T) -> Result<(), PutError<T>> {
                 self.shared.try_put(item).map_err(PutError::from)
             }
@@ -88,6 +89,7 @@ macro_rules! queue_methods {
             ///
             /// [`PutError`] with the item.
             #[inline]
+            #[doc(alias = "send_timeout")]
             pub fn put_timeout(&self, item: T, timeout: Duration) -> Result<(), PutError<T>> {
                 self.shared.put(item, Timeout::For(timeout)).map_err(PutError::from)
             }
@@ -99,6 +101,7 @@ macro_rules! queue_methods {
             ///
             /// [`PutError`] with the item.
             #[inline]
+            #[doc(alias = "send_deadline")]
             pub fn put_deadline(&self, item: T, deadline: Instant) -> Result<(), PutError<T>> {
                 self.shared.put(item, Timeout::Until(deadline)).map_err(PutError::from)
             }
@@ -112,6 +115,7 @@ macro_rules! queue_methods {
             /// # Errors
             ///
             /// As [`put`](Self::put).
+            #[doc(alias = "send_async")]
             pub async fn put_async(&self, item: T) -> Result<(), ShutDown<T>> {
                 let done = match self.shared.try_put(item) {
                     Err(PushError::Full(item)) => self.shared.waiting_to_put(item).await,
@@ -208,6 +212,7 @@ macro_rules! queue_methods {
             /// [`GetError`].
             #[inline]
             #[doc(alias = "get_nowait")]
+            #[doc(alias = "try_recv")]
             pub fn try_get(&self) -> Result<T, GetError> {
                 self.shared.try_get().map_err(GetError::from)
             }
@@ -219,6 +224,7 @@ macro_rules! queue_methods {
             ///
             /// [`GetError`].
             #[inline]
+            #[doc(alias = "recv_timeout")]
             pub fn get_timeout(&self, timeout: Duration) -> Result<T, GetError> {
                 self.shared.get(Timeout::For(timeout)).map_err(GetError::from)
             }
@@ -230,6 +236,7 @@ macro_rules! queue_methods {
             ///
             /// [`GetError`].
             #[inline]
+            #[doc(alias = "recv_deadline")]
             pub fn get_deadline(&self, deadline: Instant) -> Result<T, GetError> {
                 self.shared.get(Timeout::Until(deadline)).map_err(GetError::from)
             }
@@ -259,6 +266,7 @@ macro_rules! queue_methods {
             ///     assert_eq!(block_on(queue.get_async()), Ok(3));
             /// });
             /// ```
+            #[doc(alias = "recv_async")]
             pub async fn get_async(&self) -> Result<T, ShutDown> {
                 let done = match self.shared.try_get() {
                     Err($crate::buffer::PopError::Empty) => self.shared.waiting_to_get().await,
@@ -500,6 +508,7 @@ macro_rules! queue_methods {
 
             /// Returns whether the queue has been shut down.
             #[must_use]
+            #[doc(alias = "is_closed")]
             pub fn is_shutdown(&self) -> bool {
                 self.shared.buffer.is_closed()
             }

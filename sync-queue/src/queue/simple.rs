@@ -72,24 +72,28 @@ impl<T> SimpleQueue<T> {
     /// Gets the next item if there is one. Never sleeps.
     #[inline]
     #[doc(alias = "get_nowait")]
+    #[doc(alias = "try_recv")]
     pub fn try_get(&self) -> Option<T> {
         self.shared.try_get().ok()
     }
 
     /// Gets the next item, waiting for one at most `timeout`.
     #[inline]
+    #[doc(alias = "recv_timeout")]
     pub fn get_timeout(&self, timeout: Duration) -> Option<T> {
         self.shared.get(Timeout::For(timeout)).ok()
     }
 
     /// Gets the next item, waiting for one until `deadline`.
     #[inline]
+    #[doc(alias = "recv_deadline")]
     pub fn get_deadline(&self, deadline: Instant) -> Option<T> {
         self.shared.get(Timeout::Until(deadline)).ok()
     }
 
     /// As [`get`](Self::get), as a task. Cancel-safe: a get that is dropped before it is done has
     /// taken no item, and a wake that it had consumed goes to the next one.
+    #[doc(alias = "recv_async")]
     pub async fn get_async(&self) -> T {
         let done = match self.shared.try_get() {
             Err(PopError::Empty) => self.shared.waiting_to_get().await,

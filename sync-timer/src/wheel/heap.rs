@@ -6,7 +6,7 @@
 
 use core::num::NonZeroU64;
 
-use super::slab::{Place, Slab};
+use super::slab::{Location, Slab};
 
 const ARITY: usize = 4;
 
@@ -46,7 +46,7 @@ impl Heap {
     /// Links the entry with this number, which is linked nowhere.
     pub(super) fn push<T>(&mut self, index: u32, slab: &mut Slab<T>) {
         let entry = slab.entry(index);
-        entry.place = Place::Heap;
+        entry.location = Location::Heap;
         let item = Item { deadline: entry.deadline, serial: entry.serial, index };
         self.items.push(item);
         self.rise(self.items.len() - 1, item, slab);
@@ -54,7 +54,7 @@ impl Heap {
 
     /// Unlinks the entry at this position.
     pub(super) fn remove<T>(&mut self, at: usize, slab: &mut Slab<T>) {
-        slab.entry(self.items[at].index).place = Place::Detached;
+        slab.entry(self.items[at].index).location = Location::Detached;
         let last = self.items.pop().expect("the position is in the heap");
         if at < self.items.len() {
             // The last one takes the hole, and may belong above it or below it.
@@ -118,8 +118,8 @@ impl Heap {
             assert!(at == 0 || !item.before(&self.items[(at - 1) / ARITY]), "heap order at {at}");
             let entry = slab.entry(item.index);
             assert_eq!(
-                (entry.place, entry.at, entry.deadline),
-                (Place::Heap, at as u32, item.deadline)
+                (entry.location, entry.at, entry.deadline),
+                (Location::Heap, at as u32, item.deadline)
             );
         }
     }

@@ -17,7 +17,7 @@
 //!
 //! # States of an entry
 //!
-//! | place | linked in | moved on by |
+//! | location | linked in | moved on by |
 //! |---|---|---|
 //! | `Free` | its chunk's free list | `insert` |
 //! | `Bucket` | the array of one bucket: its tick is after `position` | `advance` into a lower bucket or the heap; `remove` |
@@ -63,7 +63,7 @@ pub use self::slab::Key;
 use sync_core::primitive::hint::prefetch;
 
 use self::heap::{Heap, Item};
-use self::slab::{Place, Slab};
+use self::slab::{Location, Slab};
 
 /// Nanoseconds of a tick, as a power of two: 65.5 us. Finer ticks mean more levels to sink through,
 /// coarser ones a larger heap.
@@ -338,7 +338,7 @@ impl<T> TimerWheel<T> {
             }
             let index = entries[at];
             let entry = self.slab.entry(index);
-            entry.place = Place::Run;
+            entry.location = Location::Run;
             self.run.push(Item { deadline: entry.deadline, serial: entry.serial, index });
         }
         entries.clear();
@@ -352,7 +352,10 @@ impl<T> TimerWheel<T> {
     #[inline]
     fn trim_run(&mut self) {
         while let Some(&Item { serial, index, .. }) = self.run.last() {
-            if self.slab.find(Key { index, serial }).is_some_and(|entry| entry.place == Place::Run)
+            if self
+                .slab
+                .find(Key { index, serial })
+                .is_some_and(|entry| entry.location == Location::Run)
             {
                 break;
             }
@@ -424,13 +427,13 @@ impl<T> TimerWheel<T> {
 
     /// Returns whether the timer is here and waits for its deadline.
     pub(crate) fn is_linked(&self, key: Key) -> bool {
-        self.slab.find(key).is_some_and(|entry| entry.place != Place::Detached)
+        self.slab.find(key).is_some_and(|entry| entry.location != Location::Detached)
     }
 
     /// Links a detached timer again.
     pub(crate) fn attach(&mut self, key: Key, deadline: u64, value: T) {
         let entry = self.slab.find_mut(key).expect("a detached timer's key is good");
-        debug_assert_eq!(entry.place, Place::Detached);
+        debug_assert_eq!(entry.location, Location::Detached);
         entry.deadline = deadline;
         entry.value = Some(value);
         self.link(key.index, deadline);
@@ -466,7 +469,7 @@ impl<T> TimerWheel<T> {
         self.occupied[level as usize] |= 1 << slot;
         self.levels |= 1 << level;
         let entry = self.slab.entry(index);
-        entry.place = Place::Bucket;
+        entry.location = Location::Bucket;
         entry.bucket = (level << LEVEL_BITS) as u16 | slot as u16;
         entry.at = at as u32;
     }
@@ -476,14 +479,14 @@ impl<T> TimerWheel<T> {
     fn unlink(&mut self, key: Key) -> bool {
         let Some(entry) = self.slab.find(key) else { return false };
         let at = entry.at;
-        match entry.place {
-            Place::Bucket => self.unlink_bucket(key.index),
-            Place::Heap => self.heap.remove(at as usize, &mut self.slab),
-            Place::Run => {
-                self.slab.entry(key.index).place = Place::Detached;
+        match entry.location {
+            Location::Bucket => self.unlink_bucket(key.index),
+            Location::Heap => self.heap.remove(at as usize, &mut self.slab),
+            Location::Run => {
+                self.slab.entry(key.index).location = Location::Detached;
                 self.trim_run();
             }
-            Place::Detached | Place::Free => return false,
+            Location::Detached | Location::Free => return false,
         }
         true
     }
@@ -491,7 +494,7 @@ impl<T> TimerWheel<T> {
     #[inline]
     fn unlink_bucket(&mut self, index: u32) {
         let entry = self.slab.entry(index);
-        entry.place = Place::Detached;
+        entry.location = Location::Detached;
         let (number, at) = (entry.bucket, entry.at as usize);
         let (level, slot) = (usize::from(number) >> LEVEL_BITS, usize::from(number) & (SLOTS - 1));
         let bucket = &mut self.buckets[level][slot];

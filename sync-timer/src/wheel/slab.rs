@@ -33,7 +33,7 @@ impl Key {
 
 /// Where an entry is linked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Place {
+pub(super) enum Location {
     /// Nowhere; `at` links the free entries of the chunk.
     Free,
     /// In the bucket with number `bucket`, at position `at`.
@@ -54,7 +54,7 @@ pub(super) struct Entry<T> {
     pub(super) serial: NonZeroU64,
     pub(super) at: u32,
     pub(super) bucket: u16,
-    pub(super) place: Place,
+    pub(super) location: Location,
     pub(super) value: Option<T>,
 }
 
@@ -121,7 +121,7 @@ impl<T> Slab<T> {
             serial,
             at: 0,
             bucket: 0,
-            place: Place::Detached,
+            location: Location::Detached,
             value: Some(value),
         };
         let chunk = &mut self.chunks[number];
@@ -164,8 +164,8 @@ impl<T> Slab<T> {
         let offset = index & (CHUNK as u32 - 1);
         let chunk = &mut self.chunks[number];
         let entry = &mut chunk.entries[offset as usize];
-        debug_assert_eq!(entry.place, Place::Detached);
-        entry.place = Place::Free;
+        debug_assert_eq!(entry.location, Location::Detached);
+        entry.location = Location::Free;
         entry.at = chunk.free;
         let value = entry.value.take();
         chunk.free = offset;
@@ -203,7 +203,7 @@ impl<T> Slab<T> {
             .get((key.index >> CHUNK_BITS) as usize)?
             .entries
             .get(key.index as usize & (CHUNK - 1))?;
-        (entry.serial == key.serial && entry.place != Place::Free).then_some(entry)
+        (entry.serial == key.serial && entry.location != Location::Free).then_some(entry)
     }
 
     /// As [`find`](Self::find).
@@ -214,7 +214,7 @@ impl<T> Slab<T> {
             .get_mut((key.index >> CHUNK_BITS) as usize)?
             .entries
             .get_mut(key.index as usize & (CHUNK - 1))?;
-        (entry.serial == key.serial && entry.place != Place::Free).then_some(entry)
+        (entry.serial == key.serial && entry.location != Location::Free).then_some(entry)
     }
 
     /// The entry with a number that a link, the heap or a checked key has given.
@@ -226,12 +226,15 @@ impl<T> Slab<T> {
     /// The keys of all entries that are not free, in no order.
     pub(super) fn keys(&self) -> impl Iterator<Item = Key> + '_ {
         self.chunks.iter().enumerate().flat_map(|(number, chunk)| {
-            chunk.entries.iter().enumerate().filter(|(_, entry)| entry.place != Place::Free).map(
-                move |(offset, entry)| Key {
+            chunk
+                .entries
+                .iter()
+                .enumerate()
+                .filter(|(_, entry)| entry.location != Location::Free)
+                .map(move |(offset, entry)| Key {
                     index: (number << CHUNK_BITS | offset) as u32,
                     serial: entry.serial,
-                },
-            )
+                })
         })
     }
 }

@@ -18,8 +18,8 @@ impl<T> TimerWheel<T> {
                     let position = self.position;
                     let entry = self.slab.entry(index);
                     assert_eq!(
-                        (entry.place, u32::from(entry.bucket), entry.at),
-                        (Place::Bucket, number, at as u32)
+                        (entry.location, u32::from(entry.bucket), entry.at),
+                        (Location::Bucket, number, at as u32)
                     );
                     assert!(earliest <= entry.deadline, "invariant 4");
                     let tick = entry.deadline >> TICK_BITS;

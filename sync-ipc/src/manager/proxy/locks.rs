@@ -47,6 +47,7 @@ macro_rules! lock_methods {
         /// # Errors
         ///
         /// [`ManagerError`](crate::manager::ManagerError).
+        #[doc(alias = "acquire")]
         pub fn try_lock(&self) -> Result<Option<$guard<'_>>> {
             self.acquire(Some(Duration::ZERO))
         }
@@ -56,6 +57,7 @@ macro_rules! lock_methods {
         /// # Errors
         ///
         /// [`ManagerError`](crate::manager::ManagerError).
+        #[doc(alias = "acquire")]
         pub fn try_lock_for(&self, timeout: Duration) -> Result<Option<$guard<'_>>> {
             self.acquire(Some(timeout))
         }
@@ -93,6 +95,7 @@ macro_rules! lock_guard {
             /// # Errors
             ///
             /// [`ManagerError`](crate::manager::ManagerError).
+            #[doc(alias = "release")]
             pub fn unlock(self) -> Result<()> {
                 let this = core::mem::ManuallyDrop::new(self);
                 done(&this.lock.core.now($release)?)
@@ -140,6 +143,7 @@ impl Lock {
     /// # Errors
     ///
     /// [`ManagerError`](crate::manager::ManagerError).
+    #[doc(alias = "locked")]
     pub fn is_locked(&self) -> Result<bool> {
         flag(&self.core.now(Call::Lock(LockCall::IsLocked))?)
     }

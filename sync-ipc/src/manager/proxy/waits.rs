@@ -198,6 +198,7 @@ impl<T: Serialize + DeserializeOwned> Queue<T> {
     ///
     /// [`ManagerError`](crate::manager::ManagerError).
     #[doc(alias = "put_nowait")]
+    #[doc(alias = "try_send")]
     pub fn try_put(&self, item: &T) -> Result<bool> {
         self.put_within(item, Some(Duration::ZERO))
     }
@@ -207,6 +208,7 @@ impl<T: Serialize + DeserializeOwned> Queue<T> {
     /// # Errors
     ///
     /// [`ManagerError`](crate::manager::ManagerError).
+    #[doc(alias = "send_timeout")]
     pub fn put_timeout(&self, item: &T, timeout: Duration) -> Result<bool> {
         self.put_within(item, Some(timeout))
     }
@@ -227,6 +229,7 @@ impl<T: Serialize + DeserializeOwned> Queue<T> {
     ///
     /// [`ManagerError`](crate::manager::ManagerError).
     #[doc(alias = "get_nowait")]
+    #[doc(alias = "try_recv")]
     pub fn try_get(&self) -> Result<Option<T>> {
         self.get_within(Some(Duration::ZERO))
     }
@@ -236,6 +239,7 @@ impl<T: Serialize + DeserializeOwned> Queue<T> {
     /// # Errors
     ///
     /// [`ManagerError`](crate::manager::ManagerError).
+    #[doc(alias = "recv_timeout")]
     pub fn get_timeout(&self, timeout: Duration) -> Result<Option<T>> {
         self.get_within(Some(timeout))
     }

@@ -247,7 +247,7 @@ pub(crate) struct Runtime {
     /// Those of the next step are not.
     pub skip: bool,
     /// Where non-atomic accesses have been in this run.
-    pub(super) shadows: Vec<crate::engine::runtime::race::Shadow>,
+    pub(super) shadows: Vec<race::Shadow>,
     /// Reads of atomics that were not atomic.
     unsynced: Vec<location::Unsynced>,
     /// Steps of this run, those among them that are no events.
