@@ -162,6 +162,11 @@ mode!(Upgradable, upgradable_at_once, RawRwLock::upgradable_reading, unlock_upgr
 /// It may be held across an `await`: it is `Send` if the data is. `P` is a reference to the lock,
 /// or an [`Arc`] of it; `M` is the mode.
 ///
+/// While it is held across an `await`, the threads and tasks that want the lock wait, until the
+/// executor has polled the task to the end of the guard. A thread that polls this task must not
+/// block on the lock: it would wait for itself. [`task`](crate::task) has the rules, and what to do
+/// in place of that.
+///
 /// # Examples
 ///
 /// ```
@@ -310,8 +315,9 @@ macro_rules! take_as_task {
             /// `await`, and may be sent to another thread.
             ///
             /// Cancel-safe: a wait that is dropped leaves the line, and another waiter goes on. It
-            /// loses its place in the line. What a wait that is kept and not polled holds up is in
-            /// the documentation of [`task`](crate::task).
+            /// loses its place in the line. What a wait that is kept and not polled holds up, and
+            /// which threads must not block on the lock, is in the documentation of
+            /// [`task`](crate::task).
             #[inline]
             pub fn $take(&self) -> impl Future<Output = TaskGuard<&Self, $mode>> {
                 // Not an `async fn` around another: each state machine costs about a nanosecond.

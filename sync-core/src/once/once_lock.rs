@@ -169,7 +169,8 @@ impl<T> OnceLock<T> {
     /// or task is making a value, waits for that instead.
     ///
     /// Cancel-safe: if the future is dropped while it makes the value, the cell stays empty, and
-    /// another waiter makes one.
+    /// another waiter makes one. While a future that makes the value is kept and not polled, all
+    /// others wait for it: see [`task`](crate::task).
     ///
     /// ```
     /// use sync_core::{OnceLock, task::block_on};

@@ -173,7 +173,8 @@ impl AutoResetEvent {
 
     /// Waits until the event is set, and takes it, as a task.
     ///
-    /// Cancel-safe: a wait that is dropped takes nothing.
+    /// Cancel-safe: a wait that is dropped takes nothing. A wait that is kept and not polled may
+    /// keep the event: see [`task`](crate::task).
     ///
     /// ```
     /// use sync_core::{AutoResetEvent, task::block_on};

@@ -289,7 +289,9 @@ impl Condvar {
     /// and tasks may wait together.
     ///
     /// Cancel-safe: if the wait is dropped, the lock is released, and a notification that it had
-    /// consumed already goes to another waiter.
+    /// consumed already goes to another waiter. A wait that is kept and not polled may keep a
+    /// notification, and which threads must not block on the lock is in the documentation of
+    /// [`task`](crate::task).
     ///
     /// ```
     /// use sync_core::{Condvar, Mutex, task::block_on};

@@ -226,7 +226,8 @@ impl RawSemaphore {
 
     /// Like [`acquire`](Self::acquire), as a task. Threads and tasks wait in one line.
     ///
-    /// Cancel-safe: a wait that is dropped takes no permit, and leaves the line.
+    /// Cancel-safe: a wait that is dropped takes no permit, and leaves the line. What a wait that
+    /// is kept and not polled holds up is in the documentation of [`task`](crate::task).
     ///
     /// # Errors
     ///

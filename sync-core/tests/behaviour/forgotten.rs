@@ -8,6 +8,8 @@ use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Weak};
 use std::task::{Context, Poll, Wake, Waker};
+use std::thread;
+use std::time::Duration;
 
 use sync_core::{
     AutoResetEvent, Barrier, BoundedSemaphore, CancelToken, Condvar, Event, FairMutex, Latch,
@@ -259,4 +261,61 @@ fn the_permits_wait_for_a_task_that_is_the_head_of_the_line() {
     seats.add_permits(1);
     drop(seats.try_acquire().expect("the permit is free"));
     drop(chosen);
+}
+
+#[test]
+fn an_event_that_a_task_was_chosen_for_is_set_for_others() {
+    let event = AutoResetEvent::new();
+    let mut chosen = Waits::new(event.wait_async());
+    event.set();
+    assert_eq!(chosen.calls.0.load(SeqCst), 1);
+    assert!(event.try_wait(), "a call that comes takes it");
+    assert!(chosen.poll().is_pending());
+    event.set();
+    assert_eq!(chosen.calls.0.load(SeqCst), 2);
+    assert!(chosen.poll().is_ready());
+}
+
+#[test]
+fn a_notification_is_kept_by_the_task_that_it_chose() {
+    let (lock, changed) = (Mutex::new(()), Condvar::new());
+    let wait = || Waits::new(async { drop(changed.wait_async(lock.lock_async().await).await) });
+    let (chosen, behind) = (wait(), wait());
+    assert!(changed.notify_one());
+    assert_eq!((chosen.calls.0.load(SeqCst), behind.calls.0.load(SeqCst)), (1, 0));
+    // A drop passes it on.
+    drop(chosen);
+    behind.ends();
+}
+
+#[test]
+fn a_value_waits_for_the_task_that_makes_it() {
+    let cell = OnceLock::new();
+    let makes = Waits::new(cell.get_or_init_async(std::future::pending::<u32>));
+    let mut waits = Waits::new(cell.wait_async());
+    assert!(waits.poll().is_pending(), "the value is being made");
+    // A drop leaves it to the next one.
+    drop(makes);
+    assert_eq!(cell.get_or_init(|| 7), &7);
+    assert_eq!(waits.poll(), Poll::Ready(&7));
+}
+
+/// A thread that polls the task, and blocks on the lock, would sleep forever.
+#[test]
+fn a_guard_that_a_task_holds_across_an_await_blocks_threads_until_the_task_is_polled() {
+    let _watch = watch();
+    let (lock, go) = (Mutex::new(0), Event::new());
+    let mut holds = Waits::new(async {
+        let mut guard = lock.lock_async().await;
+        go.wait_async().await;
+        *guard += 1;
+    });
+    go.set();
+    // The task could go on, and is not polled.
+    assert!(lock.try_lock_for(Duration::from_millis(1)).is_none());
+    thread::scope(|scope| {
+        let waits = scope.spawn(|| *lock.lock());
+        assert!(holds.poll().is_ready());
+        assert_eq!(waits.join().unwrap(), 1);
+    });
 }

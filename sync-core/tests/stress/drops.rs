@@ -293,8 +293,8 @@ fn drops_of_waits_for_a_condition_variable() {
     let _watch = watch();
     let (tickets, changed) = (Mutex::new(0_u64), Condvar::new());
     let (made, taken) = (AtomicU64::new(0), AtomicU64::new(0));
-    let make = || {
-        *tickets.lock() += 1;
+    let make = |tickets: &mut u64| {
+        *tickets += 1;
         made.fetch_add(1, SeqCst);
         changed.notify_one();
     };
@@ -308,7 +308,7 @@ fn drops_of_waits_for_a_condition_variable() {
             let (tickets, changed, make, take) = (&tickets, &changed, &make, &take);
             Box::pin(async move {
                 if produces {
-                    return make();
+                    return make(&mut *tickets.lock_async().await);
                 }
                 let guard = tickets.lock_async().await;
                 let mut guard = changed.wait_while_async(guard, |tickets| *tickets == 0).await;
@@ -317,7 +317,7 @@ fn drops_of_waits_for_a_condition_variable() {
         },
         thread: |random: &mut Random| {
             if random.one_in(3) {
-                return make();
+                return make(&mut tickets.lock());
             }
             let token = token(random);
             let mut guard = tickets.lock();
@@ -340,9 +340,12 @@ fn drops_of_waits_for_a_condition_variable() {
         },
         serve: || {
             cancel_some();
-            let free = tickets.try_lock().is_some_and(|tickets| *tickets == 0);
-            if free {
-                make();
+            // The guard of the attempt is kept: a second `lock` here would be a wait of an executor
+            // for a lock that its own tasks wait for.
+            if let Some(mut tickets) = tickets.try_lock() {
+                if *tickets == 0 {
+                    make(&mut tickets);
+                }
             }
         },
     }

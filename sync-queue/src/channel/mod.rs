@@ -37,6 +37,21 @@
 //!
 //! Cloning and dropping an end is 1 read-modify-write more. With `bounded(0)` a send returns when
 //! its item has been taken.
+//!
+//! # Tasks
+//!
+//! Threads and tasks send to and receive from the same channel. Two rules, which the documentation
+//! of [`sync_core::task`] explains for every object:
+//!
+//! * A thread that polls tasks calls no blocking form (`send`, `recv`, `select!` without a
+//!   `default`) of a channel that one of its own tasks waits for. The wake may be the task's, which
+//!   goes on when it is polled, and the thread that would poll it sleeps. In a task there are
+//!   `send_async` and `recv_async`; a destructor, a waker or a callback has `try_send` and
+//!   `try_recv`.
+//! * A future that was started and is kept without being polled keeps the event that it was chosen
+//!   for until it is polled or dropped. The item, or the room, is there for every call that comes,
+//!   but a waiter that sleeps already waits for the next one. With room for none, the item that was
+//!   handed to a receive is that receive's. A drop passes both on.
 
 mod error;
 mod flavor;

@@ -148,6 +148,29 @@ fn a_receive_that_is_dropped_loses_no_item_and_no_wake_up() {
     }
 }
 
+/// With room for none the item is the task's. Else it is in the queue, for any call that comes.
+#[test]
+fn an_item_that_a_task_was_chosen_for_while_the_task_is_not_polled() {
+    for capacity in CAPACITIES {
+        let (sender, receiver) = open(capacity);
+        let (woken, waker) = counted();
+        let mut receives = pin!(receiver.recv_async());
+        assert!(poll(receives.as_mut(), &waker).is_pending());
+        sender.try_send(1).unwrap();
+        assert_eq!(woken.0.load(Ordering::SeqCst), 1);
+        if capacity == Some(0) {
+            assert_eq!(receiver.try_recv(), Err(TryRecvError::Empty));
+            assert_eq!(poll(receives, &waker), Poll::Ready(Ok(1)));
+        } else {
+            assert_eq!(receiver.try_recv(), Ok(1));
+            assert!(poll(receives.as_mut(), &waker).is_pending());
+            sender.try_send(2).unwrap();
+            assert_eq!(woken.0.load(Ordering::SeqCst), 2);
+            assert_eq!(poll(receives, &waker), Poll::Ready(Ok(2)));
+        }
+    }
+}
+
 #[test]
 fn an_item_that_a_dropped_receive_was_given_is_seen_by_a_select_and_by_the_end() {
     let drops = Drops::default();

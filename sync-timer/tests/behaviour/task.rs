@@ -7,6 +7,9 @@ use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::{Duration, Instant};
 
+use sync_core::task::{block_on, wait_any};
+use sync_core::{Event, Semaphore};
+use sync_queue::{Queue, ThreadPool};
 use sync_timer::{
     Clock, ManualClock, Missed, Pending, Periodic, Scheduler, ShutDown, TimeoutError,
 };
@@ -255,4 +258,38 @@ fn a_waker_that_panics_harms_no_timer() {
     it.scheduler.shutdown(Pending::Discard);
     assert_eq!(it.poll(&mut lost), Poll::Ready(Err(ShutDown(()))));
     assert_eq!(it.poll(&mut other), Poll::Ready(Err(ShutDown(()))));
+}
+
+/// One task waits for an event, a permit, an item, a job, a thread and a moment at once.
+#[test]
+fn the_first_of_waits_of_every_kind() {
+    let _watchdog = watchdog::watch();
+    let (it, pool) = (bench(), ThreadPool::new(1));
+    for first in 0..6 {
+        let (event, seats, queue) = (Event::new(), Semaphore::new(0), Queue::unbounded());
+        let gates = [Arc::new(Event::new()), Arc::new(Event::new())];
+        let [ends_job, ends_thread] = gates.clone();
+        let job = pool.submit(move || ends_job.wait()).unwrap();
+        let thread = sync_core::thread::spawn(move || ends_thread.wait()).unwrap();
+        let sleep = it.scheduler.sleep(SECOND);
+        let mut waits = Box::pin(async {
+            let event = pin!(event.wait_async());
+            let seat = pin!(async { drop(seats.acquire_async().await) });
+            let item = pin!(async { assert_eq!(queue.get_async().await, Ok(7)) });
+            let job = pin!(async { job.await.unwrap() });
+            let thread = pin!(async { *thread.join_async().await.unwrap() });
+            let moment = pin!(async { sleep.await.unwrap() });
+            wait_any(&mut [event, seat, item, job, thread, moment]).await.0
+        });
+        assert!(it.poll(&mut waits).is_pending());
+        match first {
+            0 => event.set(),
+            1 => seats.add_permits(1),
+            2 => queue.put(7).unwrap(),
+            3 | 4 => gates[first - 3].set(),
+            _ => assert_eq!(it.wakes_in(SECOND), 1),
+        }
+        assert_eq!(block_on(waits), first);
+        gates.iter().for_each(|gate| gate.set());
+    }
 }

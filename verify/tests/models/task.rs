@@ -17,6 +17,8 @@ use sync_core::{
 
 use crate::support::{Arc, Body, Order, Tracked, body, with};
 
+mod stop;
+
 const TOKEN: u32 = 1;
 const WAITERS: u32 = 2;
 
