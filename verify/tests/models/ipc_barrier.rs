@@ -133,6 +133,48 @@ model! {
     }
 }
 
+model! {
+    /// A party aborts: another one that sees it broken sees what the first one did before, and sees
+    /// it broken from then on.
+    fn broken_brings_the_news(order) small {
+        let (world, it) = (World::new(false), Shared::new(2));
+        let aborts = { let it = it.clone(); move |me: &Participant| {
+            it.data[0].set(1);
+            it.barrier_state().abort(me).expect("no participant is stopped");
+        } };
+        let looks = { let it = it.clone(); move |me: &Participant| {
+            if it.barrier_state().is_broken(me) {
+                assert_eq!(it.data[0].get(), 1);
+                assert!(it.barrier_state().is_broken(me), "until a reset");
+            }
+        } };
+        order.run([
+            Participant::new(&world, 1).body(aborts),
+            Participant::new(&world, 2).body(looks),
+        ]);
+    }
+}
+
+model! {
+    /// The same of a reset of a broken one: it is whole from then on.
+    fn a_reset_brings_the_news(order) small {
+        let (world, it) = (World::new(false), Shared::new(2));
+        let resets = Participant::new(&world, 1);
+        it.barrier_state().abort(&resets).expect("no participant is stopped");
+        let resets = resets.body({ let it = it.clone(); move |me: &Participant| {
+            it.data[0].set(1);
+            it.barrier_state().reset(me).expect("no participant is stopped");
+        } });
+        let looks = { let it = it.clone(); move |me: &Participant| {
+            if !it.barrier_state().is_broken(me) {
+                assert_eq!(it.data[0].get(), 1);
+                assert!(!it.barrier_state().is_broken(me), "until it is broken");
+            }
+        } };
+        order.run([resets, Participant::new(&world, 2).body(looks)]);
+    }
+}
+
 /// A party vanishes anywhere. The other passes, or finds it broken, or runs out of time; and
 /// afterwards the barrier can be had again.
 #[test]

@@ -259,3 +259,16 @@ model! {
         assert_eq!(it.data.get(), 1);
     }
 }
+
+/// The checker leaves out the wake of this lock: of a participant's wakes it knows the callers.
+#[cfg(sync_verify)]
+#[test]
+fn the_wake_is_changed_by_itself() {
+    let places = crate::support::wakes_left_out(|| {
+        let (world, it) = (World::new(false), shared());
+        let count = [1, 2].map(|who| Participant::new(&world, who).body(counts(&it)));
+        crate::support::Order::Forward.run(count);
+    });
+    let is_here = |place: &String| place.starts_with("sync-ipc/src/raw/mutex.rs:");
+    assert!(places.iter().any(is_here), "{places:?}");
+}

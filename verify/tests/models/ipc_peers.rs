@@ -14,7 +14,7 @@ use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::time::Duration;
 
-use sync_core::primitive::atomic::{AtomicU32, Ordering};
+use sync_core::primitive::atomic::{AtomicU32, Ordering, fence};
 use sync_core::primitive::futex::{self, Deadline};
 use sync_core::primitive::thread;
 use sync_ipc::raw::{Peers, Slept};
@@ -130,9 +130,17 @@ impl Peers for Participant {
         Slept::Bound
     }
 
+    #[track_caller]
     fn wake(&self, word: &AtomicU32, count: u32) -> usize {
         self.step();
         futex::wake(word, count)
+    }
+
+    /// Here for its place: the caller's, so that each of these fences is changed by itself.
+    #[track_caller]
+    fn fence_after_change(&self) {
+        // SeqCst: as in the trait.
+        fence(Ordering::SeqCst);
     }
 
     fn at<'a, A>(&self, atomic: &'a A) -> &'a A {

@@ -422,6 +422,21 @@ model! {
 }
 
 model! {
+    /// The same after an earlier job: the worker may find its backlog empty, and report that, while
+    /// the thread that joins announces itself.
+    fn join_against_a_worker_between_two_jobs(_order) tight {
+        let pool = ThreadPool::new(1);
+        let data = Arc::new(Tracked::new(0));
+        let inside = data.clone();
+        pool.execute(|| ()).unwrap();
+        pool.execute(move || inside.set(7)).unwrap();
+        pool.join().unwrap();
+        assert_eq!(data.get(), 7);
+        pool.shutdown(true, false).unwrap();
+    }
+}
+
+model! {
     /// The same, with a time that may be up at that moment.
     fn join_out_of_time_against_the_end_of_a_job(_order) tight {
         let pool = ThreadPool::new(1);

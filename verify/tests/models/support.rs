@@ -261,6 +261,8 @@ impl Stopwatch {
 
 #[cfg(target_os = "linux")]
 pub(crate) use checker::on_death;
+#[cfg(sync_verify)]
+pub(crate) use checker::wakes_left_out;
 pub(crate) use checker::{
     Arc, Tracked, all_asleep, breaks, check, check_small, check_tight, judge,
 };
@@ -574,8 +576,9 @@ mod checker {
     /// Changes the model, one place at a time, and reports what it noticed.
     ///
     /// A change that a model before this one noticed is not tried again, and changes of the models
-    /// themselves are not tried. MODEL_SAMPLE=K/N tries those alone whose hash is K modulo N, and
-    /// MODEL_SKIP names a file with changes, one a line, that are not tried.
+    /// themselves are not tried. MODEL_SAMPLE=K/N tries those alone whose hash is K modulo N,
+    /// MODEL_ONLY those that contain one of its words (`selector.rs:120:19`), and MODEL_SKIP names
+    /// a file with changes, one a line, that are not tried.
     fn mutate(
         name: &str,
         builder: &verify::model::Builder,
@@ -595,9 +598,12 @@ mod checker {
             }
             None => BTreeSet::new(),
         };
+        let only = std::env::var("MODEL_ONLY").ok();
         let keep = |change: &str| {
-            let is_chosen = sample.is_none_or(|(k, n)| fnv1a(change) % n == k % n);
+            let is_chosen = sample.is_none_or(|(k, n)| fnv1a(&identity(change)) % n == k % n);
+            let has_word = |only: &String| only.split(' ').any(|word| change.contains(word));
             is_chosen
+                && only.as_ref().is_none_or(has_word)
                 && change.starts_with("sync-")
                 && !skipped.contains(change)
                 && !caught().contains(change)
@@ -613,6 +619,28 @@ mod checker {
                 "executions": mutant.executions,
             }));
         }
+    }
+
+    /// Returns the places of the wakes of a model that a change leaves out.
+    pub(crate) fn wakes_left_out(model: impl Fn() + Send + Sync + 'static) -> Vec<String> {
+        let is_wake = |change: &str| change.ends_with("no wake");
+        let mutants = verify::model::Builder::new().mutate_some(model, is_wake);
+        mutants.into_iter().map(|mutant| mutant.change).collect()
+    }
+
+    /// Returns a change in a form that outlives changes elsewhere in the file, so that it stays in
+    /// its sample: the file, the text of the line, and what is changed.
+    fn identity(change: &str) -> String {
+        let parse = || {
+            let (place, what) = change.split_once(": ")?;
+            let mut place = place.rsplitn(3, ':').skip(1);
+            let (line, file) = (place.next()?.parse::<usize>().ok()?, place.next()?);
+            let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).parent()?;
+            let text = std::fs::read_to_string(root.join(file)).ok()?;
+            let code = text.lines().nth(line.checked_sub(1)?)?.trim();
+            Some(format!("{file}: {code}: {what}"))
+        };
+        parse().unwrap_or_else(|| change.to_owned())
     }
 
     /// The FNV-1a hash: the same in every run and on every machine.

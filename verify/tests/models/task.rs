@@ -466,6 +466,48 @@ model! {
 }
 
 model! {
+    /// A task waits for a lock that a thread holds, in any mode, and then for a thread that reads.
+    fn a_writer_that_is_a_task(order) small {
+        model_with_tasks();
+        let shared = Arc::new((RwLock::new(()), Tracked::new(0)));
+        let holds = with(&shared, |it| {
+            {
+                let _held = it.0.write();
+                it.1.set(it.1.get() + 1);
+            }
+            let _held = it.0.read();
+            assert!(it.1.get() <= 2);
+        });
+        let writes = with(&shared, |it| block_on(async {
+            let _held = it.0.write_async().await;
+            it.1.set(it.1.get() + 1);
+        }));
+        order.run([holds, writes]);
+        assert!(shared.1.get() == 2 && !shared.0.is_locked());
+    }
+}
+
+model! {
+    /// A thread notifies a task that has the lock, or waits.
+    fn a_task_waits_for_a_notification(order) small {
+        model_with_tasks();
+        let shared = Arc::new((Mutex::new(false), Condvar::new()));
+        let waits = with(&shared, |it| block_on(async {
+            let mut done = it.0.lock_async().await;
+            while !*done {
+                done = it.1.wait_async(done).await;
+            }
+        }));
+        let notifies = with(&shared, |it| {
+            *it.0.lock() = true;
+            it.1.notify_one();
+        });
+        order.run([waits, notifies]);
+        assert!(!shared.0.is_locked());
+    }
+}
+
+model! {
     /// A notification reaches the task that stays, also if it was given to the task that gives up.
     fn a_notification_is_passed_on(order) small {
         model_with_tasks();

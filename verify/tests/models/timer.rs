@@ -4,6 +4,8 @@
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::time::Duration;
 
+use sync_core::CancelToken;
+use sync_core::primitive::futex::task::model_with_tasks;
 use sync_timer::{Clock, Interval, ManualClock, Outcome, Timer};
 
 use crate::support::{Arc, Body, Tracked, body, with};
@@ -134,5 +136,39 @@ model! {
             body(move || clock.advance(SECOND)),
             body(move || assert_eq!(interval.tick(), Some(due))),
         ]);
+    }
+}
+
+model! {
+    /// The same of a tick that a token could end: the clock wakes a thread that sleeps as a task.
+    fn clock_against_tick_or_cancelled(order) small {
+        model_with_tasks();
+        let clock = ManualClock::new();
+        let due = clock.now() + SECOND;
+        let mut interval = Interval::with_clock(SECOND, clock.clone());
+        order.run([
+            body(move || clock.advance(SECOND)),
+            body(move || {
+                assert_eq!(interval.tick_or_cancelled(&CancelToken::new()), Ok(Some(due)));
+            }),
+        ]);
+    }
+}
+
+model! {
+    /// A thread that sees the time sees what was done before the clock was moved on, also by a
+    /// thread that moved it before another one did.
+    fn the_time_brings_the_news(order) {
+        let shared = Arc::new((ManualClock::new(), [Tracked::new(0), Tracked::new(0)]));
+        let moves = |at: usize| with(&shared, move |it| {
+            it.1[at].set(1);
+            it.0.advance(SECOND);
+        });
+        let looks = with(&shared, |it| {
+            if it.0.elapsed() == 2 * SECOND {
+                assert_eq!(it.1.iter().map(Tracked::get).sum::<u32>(), 2);
+            }
+        });
+        order.run([moves(0), moves(1), looks]);
     }
 }

@@ -76,7 +76,6 @@ pub(super) struct Asleep(Option<&'static Count>);
 impl Asleep {
     /// Counts the calling thread, until it is dropped. The thread lets the system compare the word
     /// afterwards.
-    #[cfg_attr(any(loom, sync_verify), track_caller)]
     pub(super) fn on(address: usize) -> Self {
         let count = count(address);
         if let Some(Count(count)) = count {
@@ -90,7 +89,6 @@ impl Asleep {
 }
 
 impl Drop for Asleep {
-    #[cfg_attr(any(loom, sync_verify), track_caller)]
     fn drop(&mut self) {
         if let Some(Count(count)) = self.0 {
             // Relaxed: a count that is too high for a moment only costs a releaser a system call.
@@ -101,14 +99,12 @@ impl Drop for Asleep {
 
 /// Returns whether a thread may sleep on the address. The caller has changed the word before, and
 /// has found a task (the fence is in `task::waiting_at`).
-#[cfg_attr(any(loom, sync_verify), track_caller)]
 pub(super) fn may_be(address: usize) -> bool {
     // Relaxed: the fence orders it.
     count(address).is_none_or(|Count(count)| count.load(Relaxed) != 0)
 }
 
 /// Threads are about to be moved to the address.
-#[cfg_attr(any(loom, sync_verify), track_caller)]
 pub(super) fn will_be_moved_to(address: usize) {
     if let Some(Count(count)) = count(address) {
         // Relaxed: the system's lock of the address orders it before the sleep there, and a thread

@@ -5,6 +5,9 @@
 //! turns where both wait. In a process without tasks a wake costs one fence and two loads more,
 //! next to a system call, and a sleep a fence and two locked instructions. A wake that finds tasks
 //! calls the system only where a thread may sleep, see `asleep.rs`.
+//!
+//! A checker's build knows the place of a wake: its caller's. What is inside (the fences, the
+//! counts, the table) has its own lines.
 
 mod asleep;
 mod hash;
@@ -73,7 +76,7 @@ pub fn wake_all(word: *const AtomicU32) {
 #[cold]
 #[cfg_attr(any(loom, sync_verify), track_caller)]
 pub fn wake(word: *const AtomicU32, count: u32) -> usize {
-    share(word.addr(), count, Channel::ALL, |count| threads::wake(word, count))
+    share(word, count, Channel::ALL)
 }
 
 /// Wakes at most `count` threads and tasks that wait on a channel of the address; returns the
@@ -81,7 +84,7 @@ pub fn wake(word: *const AtomicU32, count: u32) -> usize {
 #[cold]
 #[cfg_attr(any(loom, sync_verify), track_caller)]
 pub fn wake_channel(word: *const AtomicU32, count: u32, channel: Channel) -> usize {
-    share(word.addr(), count, channel, |count| threads::wake_channel(word, count, channel))
+    share(word, count, channel)
 }
 
 /// Wakes one thread or task that waits on a channel of the address, for a lock that was released;
@@ -94,29 +97,41 @@ pub fn wake_channel(word: *const AtomicU32, count: u32, channel: Channel) -> usi
 #[cfg_attr(any(loom, sync_verify), track_caller)]
 pub fn wake_for_lock(word: *const AtomicU32, channel: Channel) -> bool {
     let address = word.addr();
-    let thread = || match channel {
-        // The simpler call, where it does.
-        Channel::ALL => threads::wake(word, 1) > 0,
-        _ => threads::wake_channel(word, 1, channel) > 0,
-    };
     match task::waiting_at(address) {
-        Some(bucket) => bucket.share_for_lock(address, channel, asleep::may_be(address), thread),
+        Some(bucket) => bucket.share_for_lock(address, channel, asleep::may_be(address), || {
+            wake_threads(word, 1, channel) > 0
+        }),
+        // As in `share`.
         None => {
-            thread();
+            wake_threads(word, 1, channel);
             true
         }
     }
 }
 
-/// Wakes at most `count` threads and tasks; returns the number. `threads` wakes at most as many
-/// threads as it is given, and returns their number.
+/// Wakes at most `count` threads and tasks; returns the number.
 #[inline]
 #[cfg_attr(any(loom, sync_verify), track_caller)]
-fn share(address: usize, count: u32, channel: Channel, threads: impl Fn(u32) -> usize) -> usize {
+fn share(word: *const AtomicU32, count: u32, channel: Channel) -> usize {
+    let address = word.addr();
     match task::waiting_at(address) {
-        Some(bucket) => bucket.share(address, count, channel, asleep::may_be(address), threads),
-        // Whether a thread sleeps is not asked: see `asleep`.
-        None => threads(count),
+        Some(bucket) => bucket.share(address, count, channel, asleep::may_be(address), |count| {
+            wake_threads(word, count, channel)
+        }),
+        // Whether a thread sleeps is not asked: see `asleep`. A call and not that closure: the
+        // checker tells wakes apart by their callers, and changes each by itself.
+        None => wake_threads(word, count, channel),
+    }
+}
+
+/// Wakes at most `count` threads; returns the number. For all channels it is the simpler call.
+#[inline]
+#[cfg_attr(any(loom, sync_verify), track_caller)]
+fn wake_threads(word: *const AtomicU32, count: u32, channel: Channel) -> usize {
+    if channel == Channel::ALL {
+        threads::wake(word, count)
+    } else {
+        threads::wake_channel(word, count, channel)
     }
 }
 

@@ -115,3 +115,32 @@ model! {
         order.run([moves, Participant::new(&world, 2).body(receives)]);
     }
 }
+
+model! {
+    /// An item is given back, and a receiver that knows of it takes the only other one: a third
+    /// one, which sees that the other is gone, finds the one that was given back.
+    fn what_is_gone_brings_the_news_of_what_was_given_back(order) small {
+        let (world, it, known) = (World::new(false), Shared::new(2), Arc::new(AtomicU32::new(0)));
+        let gives = Participant::new(&world, 1);
+        it.send(&gives, 1).expect("room");
+        it.send(&gives, 2).expect("room");
+        let claim = it.ring().take(&gives).expect("two items");
+        let gives = gives.body({ let (it, known) = (it.clone(), known.clone()); move |me: &_| {
+            it.channel().give_back(me, claim);
+            known.store(1, Ordering::Release);
+        } });
+        let takes = { let it = it.clone(); move |me: &Participant| {
+            if known.load(Ordering::Acquire) == 1 {
+                let _ = it.ring().take(me);
+            }
+        } };
+        let receives = { let it = it.clone(); move |me: &Participant| {
+            it.channel().start_recv(me, false, false).expect("there is one");
+        } };
+        order.run([
+            gives,
+            Participant::new(&world, 2).body(takes),
+            Participant::new(&world, 3).body(receives),
+        ]);
+    }
+}

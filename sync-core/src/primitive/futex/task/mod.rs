@@ -179,7 +179,6 @@ pub use self::table::model_with_tasks;
 
 /// Returns the bucket of the address if tasks wait in it. The caller has changed the word before.
 #[inline]
-#[cfg_attr(any(loom, sync_verify), track_caller)]
 pub(super) fn waiting_at(address: usize) -> Option<&'static Bucket> {
     if crate::primitive::MODELLED && table::existing().is_none() {
         return None;
@@ -508,7 +507,6 @@ impl Waiter {
     /// has another value; then nothing was registered.
     ///
     /// A wait that this waiter was in ends first, as with [`cancel`](Self::cancel).
-    #[cfg_attr(any(loom, sync_verify), track_caller)]
     pub fn start(
         self: Pin<&Self>,
         word: &AtomicU32,
@@ -553,7 +551,6 @@ impl Waiter {
 
     /// Returns `Ready` if a wake has chosen this waiter, which is idle then and owns the wake; or
     /// if it is idle. Else `waker` is the one that is called.
-    #[cfg_attr(any(loom, sync_verify), track_caller)]
     pub fn poll(self: Pin<&Self>, waker: &Waker) -> Poll<()> {
         // Acquire: pairs with the Release in `choose`.
         if self.state.load(Acquire) != QUEUED {
@@ -597,7 +594,6 @@ impl Waiter {
 
     /// Ends the wait. Returns `true` if it had consumed a wake: the caller uses the wake, or wakes
     /// another waiter of the same word and channel.
-    #[cfg_attr(any(loom, sync_verify), track_caller)]
     pub fn stop(self: Pin<&Self>) -> bool {
         // Acquire: pairs with the Release in `choose`.
         match self.state.load(Acquire) {
