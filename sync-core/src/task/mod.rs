@@ -23,7 +23,8 @@
 //! | in code that has only a blocking form | a thread that polls no task: the runtime's `spawn_blocking`, or [`thread::spawn`](fn@crate::thread::spawn) and [`join_async`](crate::thread::JoinHandle::join_async) |
 //!
 //! A `try_lock` whose guard is dropped does not make the `lock` after it a call that never blocks:
-//! a task, or another thread, may have taken the object meanwhile. A timed form blocks for its time.
+//! a task, or another thread, may have taken the object meanwhile. A timed form blocks for its
+//! time.
 //!
 //! # A guard that is held across an await
 //!

@@ -340,8 +340,8 @@ macro_rules! acquiring {
             /// Takes a permit, as a task. Threads and tasks wait in one line, and the permit may be
             /// held across an `await`.
             ///
-            /// Cancel-safe: a wait that is dropped takes no permit, and leaves the line. What a wait
-            /// that is kept and not polled holds up, and which threads must not block on the
+            /// Cancel-safe: a wait that is dropped takes no permit, and leaves the line. What a
+            /// wait that is kept and not polled holds up, and which threads must not block on the
             /// semaphore, is in the documentation of [`task`](crate::task).
             ///
             /// # Errors
