@@ -5,19 +5,23 @@ use std::path::Path;
 
 use sync_checks::{Complaints, files, read, root};
 
-const CRATES: [&str; 4] = ["sync-core", "sync-queue", "sync-timer", "sync-ipc"];
+/// The folders of the published crates.
+const CRATES: [&str; 5] = ["sync-core", "sync-queue", "sync-timer", "sync-ipc", "verify"];
 
 /// The suites that need no rows: they show the promises of the behaviour tests again, against an
-/// oracle, under load or as an example; `compile_fail.rs` runs the programs of its folder, and
-/// `outside/` is a package of its own.
-const WITHOUT_ROWS: [&str; 5] =
-    ["property/", "stress/", "examples.rs", "compile_fail.rs", "outside/"];
+/// oracle, under load or as an example; `compile_fail.rs` runs the programs of its folder,
+/// `outside/` is a package of its own, and `models/` has the models of the other crates.
+const WITHOUT_ROWS: [&str; 6] =
+    ["property/", "stress/", "examples.rs", "compile_fail.rs", "outside/", "models/"];
 
 /// Each program of this folder is a promise: it must not compile.
 const REFUSED: &str = "compile_fail/";
 
 /// Macros that write the test whose name is their first word.
 const WRITERS: [&str; 4] = ["awaited", "each_queue", "killed", "succession"];
+
+/// Macros that write a test for each word in front of a colon.
+const LISTS: [&str; 1] = ["gaps"];
 
 /// A promise of fewer words is the name of a topic.
 const FEWEST_WORDS: usize = 4;
@@ -45,8 +49,23 @@ fn tests(package: &str) -> BTreeSet<String> {
 /// Calls `found` with the name of each test of a file.
 fn names(path: &Path, mut found: impl FnMut(&str)) {
     let syntax = syn::parse_file(&read(path)).expect("a Rust file");
-    for item in syntax.items {
+    names_of(syntax.items, &mut found);
+}
+
+/// The tests among `items`, and in the modules among them.
+fn names_of(items: Vec<syn::Item>, found: &mut impl FnMut(&str)) {
+    for item in items {
         match item {
+            syn::Item::Mod(module) => {
+                names_of(module.content.map_or_else(Vec::new, |(_, items)| items), found);
+            }
+            syn::Item::Macro(call) if LISTS.iter().any(|of| call.mac.path.is_ident(of)) => {
+                let tokens = call.mac.tokens.to_string();
+                for entry in tokens.split(';') {
+                    let Some((name, _)) = entry.split_once(':') else { continue };
+                    found(name.trim());
+                }
+            }
             syn::Item::Fn(function)
                 if function.attrs.iter().any(|attribute| attribute.path().is_ident("test")) =>
             {
