@@ -191,6 +191,46 @@ fn each_timed_call_is_named_by_the_rule() {
     complaints.settle("A timed call is named as the table at the top of this file has it.");
 }
 
+/// The other form of a timed call: `put_deadline` of `put_timeout`, `try_lock_until` of
+/// `try_lock_for`, and back.
+fn other_limit(name: &str) -> Option<String> {
+    let (stem, form) = match name.strip_suffix("_async") {
+        Some(stem) => (stem, "_async"),
+        None => (name, ""),
+    };
+    [("_timeout", "_deadline"), ("_for", "_until")].iter().find_map(|(duration, instant)| {
+        let to_instant = stem.strip_suffix(duration).map(|act| format!("{act}{instant}{form}"));
+        to_instant.or_else(|| stem.strip_suffix(instant).map(|act| format!("{act}{duration}{form}")))
+    })
+}
+
+#[test]
+fn each_timed_call_takes_a_duration_and_an_instant() {
+    let mut complaints = Complaints::default();
+    let methods: Vec<Method> = all().into_iter().filter(|method| !method.is_hidden()).collect();
+    let mut pairs = 0;
+    for method in &methods {
+        if EXCEPTIONS.contains(&method.name.as_str())
+            || !method.takes("Duration") && !method.takes("Instant")
+        {
+            continue;
+        }
+        let Some(other) = other_limit(&method.name) else { continue };
+        let is_other = |candidate: &&Method| {
+            candidate.path.parent() == method.path.parent()
+                && candidate.owner == method.owner
+                && candidate.name == other
+        };
+        if methods.iter().find(is_other).is_some() {
+            pairs += 1;
+        } else {
+            complaints.add(format!("{method}: no {other}"));
+        }
+    }
+    assert!(pairs > 80, "only {pairs} calls with a Duration and an Instant were found");
+    complaints.settle("A timed call has a form for a Duration and one for an Instant.");
+}
+
 /// The act of a method of a queue or a channel: `put` of `try_put_many` and of `force_put`.
 fn verb(name: &str) -> Option<&str> {
     const VERBS: [&str; 7] = ["put", "get", "shutdown", "send", "recv", "close", "closed"];
