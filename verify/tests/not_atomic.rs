@@ -1,6 +1,7 @@
-//! Accesses of atomics that are not atomic themselves: `unsync_load`, `get_mut`, `Debug`.
+//! Accesses that are not atomic: `unsync_load`, `get_mut` and `Debug` of atomics, guards of cells.
 
 use std::sync::Arc;
+use verify::cell::{MutPtr, UnsafeCell};
 use verify::model::{Builder, model};
 use verify::sync::atomic::{
     AtomicUsize,
@@ -131,5 +132,127 @@ fn two_unsynchronised_loads_do_not_race() {
         // SAFETY: no thread writes.
         assert_eq!(unsafe { x.unsync_load() }, 3);
         assert_eq!(x.load(Relaxed) + t.join().unwrap(), 6);
+    });
+}
+
+/// A slot of a queue, and the guard of its cell as a field of a reference, as in thingbuf.
+#[derive(Default)]
+struct Slot {
+    cell: UnsafeCell<usize>,
+    state: AtomicUsize,
+    later: AtomicUsize,
+}
+
+// SAFETY: the models use the cell in turns, or the checker finds that they do not.
+unsafe impl Sync for Slot {}
+
+struct SlotRef<'a> {
+    guard: MutPtr<usize>,
+    slot: &'a Slot,
+}
+
+// SAFETY: as above.
+unsafe impl Send for SlotRef<'_> {}
+
+impl Drop for SlotRef<'_> {
+    /// The field `guard` is dropped after this.
+    fn drop(&mut self) {
+        self.slot.state.store(1, Release);
+    }
+}
+
+/// A thread takes a guard of a cell, hands the cell on, and does `then`.
+fn hands_on(then: impl Fn(&Slot, MutPtr<usize>) + Send + Sync + 'static) -> Option<String> {
+    let then = Arc::new(then);
+    let found = Builder::new().explore(move || {
+        let slot = Arc::new(Slot::default());
+        let (mine, then) = (slot.clone(), then.clone());
+        let t = thread::spawn(move || {
+            let guard = mine.cell.get_mut();
+            mine.state.store(1, Release);
+            then(&mine, guard);
+        });
+        if slot.state.load(Acquire) == 1 {
+            slot.cell.with_mut(|_| ());
+        }
+        t.join().unwrap();
+    });
+    found.failure.map(|f| f.message)
+}
+
+#[test]
+fn a_guard_that_is_dropped_after_the_step_that_hands_its_cell_on_is_no_race() {
+    model(|| {
+        let slot = Arc::new(Slot::default());
+        let mine = slot.clone();
+        let t = thread::spawn(move || {
+            let taken = SlotRef { guard: mine.cell.get_mut(), slot: &mine };
+            // SAFETY: the guard is exclusive.
+            unsafe { *taken.guard.deref() = 5 };
+        });
+        if slot.state.load(Acquire) == 1 {
+            // SAFETY: the other thread has handed the cell on.
+            assert_eq!(unsafe { *slot.cell.get().deref() }, 5);
+        }
+        t.join().unwrap();
+    });
+    assert_eq!(hands_on(|_, guard| drop(guard)), None);
+}
+
+#[test]
+fn a_guard_that_is_alive_at_a_step_after_its_cell_was_handed_on_is_a_race() {
+    let found = hands_on(|slot, guard| {
+        slot.later.load(Relaxed);
+        drop(guard);
+    });
+    assert!(found.is_some_and(|text| text.contains("is written")));
+}
+
+#[test]
+fn the_use_of_a_guard_after_its_cell_was_handed_on_is_a_race() {
+    let uses: [fn(&Slot, MutPtr<usize>); 2] = [
+        |_, guard| guard.with(|_| ()),
+        // SAFETY: not at all: this is the race.
+        |_, guard| unsafe { *guard.deref() = 1 },
+    ];
+    for then in uses {
+        assert!(hands_on(then).is_some_and(|text| text.contains("is written")));
+    }
+}
+
+/// The closure has the pointer up to its end.
+#[test]
+fn a_closure_that_hands_its_cell_on_is_a_race() {
+    let text = message(|| {
+        let slot = Arc::new(Slot::default());
+        let mine = slot.clone();
+        let t = thread::spawn(move || mine.cell.with_mut(|_| mine.state.store(1, Release)));
+        if slot.state.load(Acquire) == 1 {
+            slot.cell.with_mut(|_| ());
+        }
+        t.join().unwrap();
+    });
+    assert!(text.contains("is written"), "{text}");
+}
+
+/// A guard goes to another thread, which drops it with the step that hands the cell on.
+#[test]
+fn a_guard_that_another_thread_drops_is_no_race() {
+    model(|| {
+        let slot = Slot::default();
+        let taken = SlotRef { guard: slot.cell.get_mut(), slot: &slot };
+        thread::scope(|scope| {
+            let slot = &slot;
+            scope.spawn(move || {
+                let _taken = &taken;
+                slot.later.store(1, Relaxed);
+            });
+            scope.spawn(move || {
+                if slot.state.load(Acquire) == 1 {
+                    slot.cell.with(|_| ());
+                }
+            });
+        });
+        slot.cell.with_mut(|_| ());
     });
 }

@@ -1,5 +1,5 @@
 use crate::engine::runtime::Tag;
-use crate::engine::runtime::race;
+use crate::engine::runtime::race::{self, Ongoing};
 use std::panic::Location;
 
 /// A checked version of `std::cell::UnsafeCell`.
@@ -7,6 +7,11 @@ use std::panic::Location;
 /// Every access goes through a closure ([`with`](Self::with), [`with_mut`](Self::with_mut)) or a
 /// guard ([`get`](Self::get), [`get_mut`](Self::get_mut)), so that the checker knows when it begins
 /// and when it ends. Pointers must not be used after that.
+///
+/// An access by a closure lasts as long as the closure runs. An access by a guard lasts up to the
+/// last use of the guard, and at least up to the last event of the model before the guard is
+/// dropped: a guard that is a field of a struct is dropped after the body of the struct's `drop`,
+/// which may hand the cell to another thread by its last step.
 #[derive(Debug)]
 pub struct UnsafeCell<T: ?Sized> {
     tag: Tag,
@@ -18,17 +23,15 @@ pub struct UnsafeCell<T: ?Sized> {
 /// A shared access to an [`UnsafeCell`] that lasts as long as this lives.
 #[derive(Debug)]
 pub struct ConstPtr<T: ?Sized> {
-    slot: Option<usize>,
+    access: Option<Ongoing>,
     ptr: *const T,
-    site: &'static Location<'static>,
 }
 
 /// An exclusive access to an [`UnsafeCell`] that lasts as long as this lives.
 #[derive(Debug)]
 pub struct MutPtr<T: ?Sized> {
-    slot: Option<usize>,
+    access: Option<Ongoing>,
     ptr: *mut T,
-    site: &'static Location<'static>,
 }
 
 impl<T> UnsafeCell<T> {
@@ -50,8 +53,8 @@ impl<T: ?Sized> UnsafeCell<T> {
     where
         F: FnOnce(*const T) -> R,
     {
-        let access = self.get();
-        f(access.ptr)
+        let _closure = Closure(race::begin(&self.tag, false, Location::caller()));
+        f(self.data.get())
     }
 
     /// Calls `f` with a pointer for reading and writing.
@@ -60,24 +63,22 @@ impl<T: ?Sized> UnsafeCell<T> {
     where
         F: FnOnce(*mut T) -> R,
     {
-        let access = self.get_mut();
-        f(access.ptr)
+        let _closure = Closure(race::begin(&self.tag, true, Location::caller()));
+        f(self.data.get())
     }
 
     /// An access for reading, up to when the guard is dropped.
     #[track_caller]
     pub fn get(&self) -> ConstPtr<T> {
-        let site = Location::caller();
-        let slot = race::begin(&self.tag, false, site);
-        ConstPtr { slot, ptr: self.data.get(), site }
+        let access = race::begin(&self.tag, false, Location::caller());
+        ConstPtr { access, ptr: self.data.get() }
     }
 
     /// An access for reading and writing, up to when the guard is dropped.
     #[track_caller]
     pub fn get_mut(&self) -> MutPtr<T> {
-        let site = Location::caller();
-        let slot = race::begin(&self.tag, true, site);
-        MutPtr { slot, ptr: self.data.get(), site }
+        let access = race::begin(&self.tag, true, Location::caller());
+        MutPtr { access, ptr: self.data.get() }
     }
 }
 
@@ -99,6 +100,7 @@ impl<T: ?Sized> ConstPtr<T> {
     /// # Safety
     /// The cell must be alive, and the reference must not outlive the guard.
     pub unsafe fn deref(&self) -> &T {
+        used(self.access);
         // SAFETY: the caller answers for the cell; no thread writes: it is checked.
         unsafe { &*self.ptr }
     }
@@ -108,7 +110,10 @@ impl<T: ?Sized> ConstPtr<T> {
     where
         F: FnOnce(*const T) -> R,
     {
-        f(self.ptr)
+        used(self.access);
+        let result = f(self.ptr);
+        used(self.access);
+        result
     }
 }
 
@@ -119,6 +124,7 @@ impl<T: ?Sized> MutPtr<T> {
     /// The cell must be alive, and the reference must not outlive the guard.
     #[allow(clippy::mut_from_ref)]
     pub unsafe fn deref(&self) -> &mut T {
+        used(self.access);
         // SAFETY: the caller answers for the cell; the access is exclusive: it is checked.
         unsafe { &mut *self.ptr }
     }
@@ -128,18 +134,43 @@ impl<T: ?Sized> MutPtr<T> {
     where
         F: FnOnce(*mut T) -> R,
     {
-        f(self.ptr)
+        used(self.access);
+        let result = f(self.ptr);
+        used(self.access);
+        result
+    }
+}
+
+/// An access that lasts as long as a closure runs, and ends also when the closure panics.
+struct Closure(Option<Ongoing>);
+
+impl Drop for Closure {
+    fn drop(&mut self) {
+        if let Some(access) = self.0 {
+            access.end();
+        }
+    }
+}
+
+/// The pointer of a guard is used.
+fn used(access: Option<Ongoing>) {
+    if let Some(access) = access {
+        access.reaches_here();
     }
 }
 
 impl<T: ?Sized> Drop for ConstPtr<T> {
     fn drop(&mut self) {
-        race::end(self.slot, false, self.site);
+        if let Some(access) = self.access {
+            access.end_of_guard();
+        }
     }
 }
 
 impl<T: ?Sized> Drop for MutPtr<T> {
     fn drop(&mut self) {
-        race::end(self.slot, true, self.site);
+        if let Some(access) = self.access {
+            access.end_of_guard();
+        }
     }
 }

@@ -42,7 +42,7 @@ pub(crate) use perform::perform;
 use crate::engine::explore::explorer::Explorer;
 use crate::engine::explore::mutation::Change;
 use crate::engine::explore::replay::Step;
-use crate::engine::memory_model::event::{Id, Label};
+use crate::engine::memory_model::event::{Id, Label, NONE};
 use crate::engine::memory_model::fact::Fact;
 use crate::engine::memory_model::graph::HB;
 use crate::engine::report::failure;
@@ -665,6 +665,16 @@ impl Runtime {
         let pos = self.threads[self.cur as usize].pos as usize;
         let thread = &self.ex.graph.threads[self.cur as usize];
         if pos == 0 { thread.spawn } else { thread.events[pos - 1] }
+    }
+
+    /// The event at which the current thread stood before its last one.
+    pub(super) fn before_last_event(&self) -> Option<Id> {
+        let thread = &self.ex.graph.threads[self.cur as usize];
+        match self.threads[self.cur as usize].pos as usize {
+            0 => None,
+            1 => Some(thread.spawn).filter(|&id| id != NONE),
+            pos => Some(thread.events[pos - 2]),
+        }
     }
 
     /// The number of the stretch between two events in which the current thread is.

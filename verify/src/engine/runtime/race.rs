@@ -6,6 +6,7 @@
 //! race depends on the graph alone.
 
 use super::{Runtime, Tag, current, stop_if_failed, symmetry, with};
+use crate::engine::memory_model::graph::HB;
 use crate::engine::report::failure;
 use std::panic::Location;
 
@@ -93,43 +94,131 @@ impl Runtime {
                 shadow.reads.clear();
                 shadow.write = Some(Access { tid, epoch, site, active: 1, made: false });
             } else if let Some(w) = &mut shadow.write {
-                w.active = w.active.saturating_sub(1);
                 (w.tid, w.epoch) = (tid, epoch);
             }
         } else if let Some(r) = shadow.reads.iter_mut().find(|r| r.tid == tid) {
             (r.epoch, r.site) = (epoch, if begins { site } else { r.site });
-            r.active = if begins { r.active + 1 } else { r.active.saturating_sub(1) };
+            r.active += u32::from(begins);
         } else {
             shadow.reads.push(Access { tid, epoch, site, active: u32::from(begins), made: false });
         }
     }
+
+    /// Ends an access that thread `began` has begun.
+    fn release(&mut self, i: usize, writes: bool, began: u32) {
+        let shadow = &mut self.shadows[i];
+        let access = if writes {
+            shadow.write.as_mut()
+        } else {
+            shadow.reads.iter_mut().find(|r| r.tid == began)
+        };
+        if let Some(access) = access {
+            access.active = access.active.saturating_sub(1);
+        }
+    }
+
+    /// Extends an access to the last event before the current point: to the stretch in front of
+    /// that event. If the current thread has nothing to do with the access before that event, the
+    /// access reaches up to here.
+    fn reaches_last_event(
+        &mut self,
+        i: usize,
+        writes: bool,
+        began: u32,
+        site: &'static Location<'static>,
+    ) {
+        let (tid, epoch) = (self.cur(), self.epoch());
+        let shadow = &self.shadows[i];
+        let access = if writes {
+            shadow.write
+        } else {
+            // The thread's own entry is as new as that of the thread that began.
+            let of = |t: u32| shadow.reads.iter().find(|r| r.tid == t).copied();
+            of(tid).or_else(|| of(began))
+        };
+        let Some(access) = access else { return };
+        let known = access.tid == tid || {
+            let before = self.before_last_event();
+            before.is_some_and(|id| {
+                let clock = self.ex.graph.clock(id, HB);
+                clock.get(access.tid as usize).is_some_and(|&c| c >= access.epoch)
+            })
+        };
+        let reached = if known { epoch - 1 } else { epoch };
+        let shadow = &mut self.shadows[i];
+        if writes {
+            if let Some(w) = &mut shadow.write {
+                w.epoch = if w.tid == tid { w.epoch.max(reached) } else { reached };
+                w.tid = tid;
+            }
+        } else if let Some(r) = shadow.reads.iter_mut().find(|r| r.tid == tid) {
+            r.epoch = r.epoch.max(reached);
+        } else {
+            shadow.reads.push(Access { tid, epoch: reached, site, active: 0, made: false });
+        }
+    }
 }
 
-/// The beginning of an access: a race stops the execution before it is made. Gives what `end`
-/// wants.
-pub(crate) fn begin(tag: &Tag, writes: bool, site: &'static Location<'static>) -> Option<usize> {
+/// An access of a cell that is going on.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Ongoing {
+    slot: usize,
+    writes: bool,
+    began: u32,
+    site: &'static Location<'static>,
+}
+
+/// Begins an access. A race stops the execution before the access is made.
+pub(crate) fn begin(tag: &Tag, writes: bool, site: &'static Location<'static>) -> Option<Ongoing> {
     current()?;
     symmetry::touch();
-    let slot = with(|rt| {
+    let ongoing = with(|rt| {
+        let began = rt.cur();
         if rt.is_freed(std::ptr::from_ref(tag).addr(), site) {
-            return 0;
+            return Ongoing { slot: 0, writes, began, site };
         }
         let slot = rt.shadow(tag);
         rt.access(slot, writes, true, site);
-        slot
+        Ongoing { slot, writes, began, site }
     });
     stop_if_failed();
-    Some(slot)
+    Some(ongoing)
 }
 
-/// The end of an access: if events came meanwhile, it reaches up to here.
-pub(crate) fn end(slot: Option<usize>, writes: bool, site: &'static Location<'static>) {
-    let Some(slot) = slot else { return };
-    if current().is_none() {
-        return;
+impl Ongoing {
+    /// Notes that the access is made here too, which is after events of its thread, perhaps.
+    pub(crate) fn reaches_here(self) {
+        let step = |rt: &mut Runtime| rt.access(self.slot, self.writes, false, self.site);
+        self.note(step);
     }
-    with(|rt| rt.access(slot, writes, false, site));
-    if !std::thread::panicking() {
-        stop_if_failed();
+
+    /// Ends an access that lasts up to here.
+    pub(crate) fn end(self) {
+        self.note(|rt| {
+            rt.access(self.slot, self.writes, false, self.site);
+            rt.release(self.slot, self.writes, self.began);
+        });
+    }
+
+    /// Ends an access whose guard is dropped: it lasts at least up to the last event before.
+    ///
+    /// The drop itself touches nothing. A guard in a struct is dropped after the body of the
+    /// struct's `drop`, which may hand the cell on by its last event. As long as the guard lives
+    /// during a later event, the access is going on.
+    pub(crate) fn end_of_guard(self) {
+        self.note(|rt| {
+            rt.reaches_last_event(self.slot, self.writes, self.began, self.site);
+            rt.release(self.slot, self.writes, self.began);
+        });
+    }
+
+    fn note(self, step: impl FnOnce(&mut Runtime)) {
+        if current().is_none() {
+            return;
+        }
+        with(step);
+        if !std::thread::panicking() {
+            stop_if_failed();
+        }
     }
 }
