@@ -79,6 +79,12 @@ impl<R> JobHandle<R> {
         self.job.wait(after(timeout))
     }
 
+    /// As [`wait_timeout`](Self::wait_timeout), until `deadline`.
+    #[must_use]
+    pub fn wait_deadline(&self, deadline: Instant) -> bool {
+        self.job.wait(Some(deadline))
+    }
+
     /// Cancels the job if no worker has begun it. `true`: it is cancelled, now or before.
     pub fn cancel(&self) -> bool {
         self.job.cancel()
@@ -268,7 +274,16 @@ impl<R: DeserializeOwned> MapHandle<R> {
     /// Waits for all items, at most `timeout`. `false`: not in time.
     #[must_use]
     pub fn wait_timeout(&self, timeout: Duration) -> bool {
-        let deadline = after(timeout);
+        self.wait_before(after(timeout))
+    }
+
+    /// As [`wait_timeout`](Self::wait_timeout), until `deadline`.
+    #[must_use]
+    pub fn wait_deadline(&self, deadline: Instant) -> bool {
+        self.wait_before(Some(deadline))
+    }
+
+    fn wait_before(&self, deadline: Option<Instant>) -> bool {
         self.jobs.iter().all(|job| job.wait(deadline))
     }
 
@@ -397,8 +412,13 @@ pub fn as_completed<R>(handles: impl IntoIterator<Item = JobHandle<R>>) -> AsCom
 }
 
 impl<R> AsCompleted<R> {
-    /// The next one, waiting until `deadline`; `None` at the end, and if none was done in time:
-    /// see [`left`](Self::left).
+    /// The next one, waiting at most `timeout`; `None` at the end, and if none was done in time: see
+    /// [`left`](Self::left).
+    pub fn next_timeout(&mut self, timeout: Duration) -> Option<JobHandle<R>> {
+        self.next_before(after(timeout))
+    }
+
+    /// As [`next_timeout`](Self::next_timeout), waiting until `deadline`.
     pub fn next_deadline(&mut self, deadline: Instant) -> Option<JobHandle<R>> {
         self.next_before(Some(deadline))
     }
@@ -473,6 +493,11 @@ impl<R: DeserializeOwned> Imap<'_, R> {
     /// input is the caller's and takes its own time.
     pub fn next_timeout(&mut self, timeout: Duration) -> Option<Result<R, JobError>> {
         self.next_before(after(timeout))
+    }
+
+    /// As [`next_timeout`](Self::next_timeout), waiting until `deadline`.
+    pub fn next_deadline(&mut self, deadline: Instant) -> Option<Result<R, JobError>> {
+        self.next_before(Some(deadline))
     }
 
     fn fill(&mut self, deadline: Option<Instant>) {
