@@ -33,7 +33,7 @@ pub use self::handle::{
 pub use self::job::JobError;
 
 use self::dispatch::{Phase, Submitted};
-use self::job::{Bell, Call, Job, after};
+use self::job::{Call, CompletionQueue, Job, after};
 use self::settings::{InitialCall, Settings};
 use crate::process::Child;
 use crate::process::body::Output;
@@ -490,7 +490,7 @@ impl Pool {
             ordered,
             window: self.inner.settings.workers.saturating_mul(4),
             running: VecDeque::new(),
-            bell: Bell::new(),
+            completions: CompletionQueue::new(),
             next_number: 0,
             exhausted: false,
             current: None,
@@ -517,7 +517,8 @@ impl Pool {
         self.join_before(None).map(drop)
     }
 
-    /// As [`join`](Self::join), waiting at most `timeout`; whether the workers have ended.
+    /// As [`join`](Self::join), waiting at most `timeout`. Returns whether the workers have
+    /// ended.
     ///
     /// # Errors
     ///
@@ -526,7 +527,8 @@ impl Pool {
         self.join_before(after(timeout))
     }
 
-    /// As [`join`](Self::join), waiting until `deadline`; whether the workers have ended.
+    /// As [`join`](Self::join), waiting until `deadline`. Returns whether the workers have
+    /// ended.
     ///
     /// # Errors
     ///
