@@ -127,7 +127,7 @@ fn build_without_descriptors(free: u64) -> bool {
     assert_eq!(unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit) }, 0);
     let built = Pool::new(100);
     let raised = libc::rlimit { rlim_cur: used + 1000, ..limit };
-    // SAFETY: as above.
+    // SAFETY: a limit of this process, from a place of its type.
     assert_eq!(unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const raised) }, 0);
     let left = std::fs::read_dir("/proc/self/fd").unwrap().count() as u64;
     matches!(built, Err(BuildError::Spawn(_)))

@@ -211,7 +211,7 @@ impl<T: Serialize + DeserializeOwned> Queue<T> {
         self.put_within(item, None).map(drop)
     }
 
-    /// Puts an item if there is room; whether it was put.
+    /// Puts an item if there is room. Returns whether it was put.
     ///
     /// # Errors
     ///
@@ -222,7 +222,7 @@ impl<T: Serialize + DeserializeOwned> Queue<T> {
         self.put_within(item, Some(Duration::ZERO))
     }
 
-    /// Puts an item, waiting at most `timeout` for room; whether it was put.
+    /// Puts an item, waiting at most `timeout` for room. Returns whether it was put.
     ///
     /// # Errors
     ///
