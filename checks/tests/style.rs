@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use sync_checks::{Complaints, files, read, root, scripts};
 
 /// Words that STYLE.md replaces, with the replacement.
-const WORDS: [(&str, &str); 8] = [
+const WORDS: [(&str, &str); 11] = [
     ("nobody", "no thread, unset, unowned"),
     ("somebody", "another thread"),
     ("anybody", "any thread"),
@@ -14,6 +14,9 @@ const WORDS: [(&str, &str); 8] = [
     ("anew", "again"),
     ("for ever", "forever"),
     ("so many", "N, this many"),
+    ("as above", "the fact"),
+    ("see above", "the fact"),
+    ("see there", "the fact"),
 ];
 
 /// Words that do not begin a comment.
@@ -32,6 +35,13 @@ fn has_word(text: &str, word: &str) -> bool {
         let after = text[at + word.len()..].chars().next();
         let is_part = |c: Option<char>| c.is_some_and(|c| c.is_alphanumeric() || c == '_');
         !is_part(before) && !is_part(after)
+    })
+}
+
+/// Whether a sentence of a comment ends in a result without a verb: "Removes a name; whether ...".
+fn ends_as_telegram(comment: &str, words: &str) -> bool {
+    comment.split_once(&format!(";{words}")).is_some_and(|(act, rest)| {
+        act.starts_with(char::is_uppercase) && !act.contains(". ") && rest.ends_with('.')
     })
 }
 
@@ -69,6 +79,10 @@ fn comments_and_documents_use_plain_words() {
                 if has_word(comment, word) {
                     complaints.add(format!("{}: {word:?}, write: {instead}", place()));
                 }
+            }
+            if [" whether it ", " whether there "].iter().any(|end| ends_as_telegram(comment, end))
+            {
+                complaints.add(format!("{}: write: Returns whether ...", place()));
             }
             let opening = comment.split(|c: char| !c.is_alphanumeric()).next().unwrap_or("");
             if !previous_is_comment && OPENINGS.contains(&opening) {
@@ -239,6 +253,8 @@ fn the_words_are_found_as_whole_words() {
     assert!(has_word("It waits for ever", "for ever"));
     assert!(!has_word("renewed, anewer", "anew"));
     assert!(!has_word("for every thread", "for ever"));
+    assert!(ends_as_telegram("Removes a name; whether it was there.", " whether it "));
+    assert!(!ends_as_telegram("Fails; whether it did is in the result", " whether it "));
 }
 
 /// The text up to the end of a span of code.

@@ -146,3 +146,53 @@ pub trait Executor<F, A, R> {
     /// Returns the handles, each as soon as its job is done.
     fn as_completed(&self, handles: Vec<Self::Handle>) -> impl Iterator<Item = Self::Handle>;
 }
+
+/// The items of [`Handle`], by the type's own methods of the same names.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __handle_items {
+    ($output:ty, $error:ty) => {
+        type Output = $output;
+        type Error = $error;
+
+        fn result(self) -> ::core::result::Result<$output, $error> {
+            Self::result(self)
+        }
+
+        fn result_timeout(
+            self,
+            timeout: ::core::time::Duration,
+        ) -> ::core::result::Result<::core::result::Result<$output, $error>, Self> {
+            Self::result_timeout(self, timeout)
+        }
+
+        fn cancel(&self) -> bool {
+            Self::cancel(self)
+        }
+
+        fn is_done(&self) -> bool {
+            Self::is_done(self)
+        }
+    };
+}
+
+/// The waits of an [`Executor`], by the functions of the same names in the module `$module`.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __executor_waits {
+    ($handle:ty, $module:ident) => {
+        fn wait(
+            &self,
+            handles: Vec<$handle>,
+            until: $crate::executor::Until,
+            timeout: ::core::option::Option<::core::time::Duration>,
+        ) -> (Vec<$handle>, Vec<$handle>) {
+            let waited = $module::wait(handles, until, timeout);
+            (waited.done, waited.not_done)
+        }
+
+        fn as_completed(&self, handles: Vec<$handle>) -> impl Iterator<Item = $handle> {
+            $module::as_completed(handles)
+        }
+    };
+}

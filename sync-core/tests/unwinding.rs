@@ -32,7 +32,7 @@ use watchdog::watch;
 /// Threads with a hook in one test at a time.
 static HOOK: std::sync::Mutex<()> = std::sync::Mutex::new(());
 
-/// Runs `f` and disposes of its panic; whether it had none.
+/// Runs `f` and disposes of its panic. Returns whether it had none.
 fn contained(f: impl FnOnce()) -> bool {
     match sync_core::user_code::run(f) {
         Ok(()) => true,

@@ -124,13 +124,13 @@ impl Event {
         event::wait(self.0.u32(0), &self.0, None);
     }
 
-    /// Waits at most `timeout`; whether it was set.
+    /// Waits at most `timeout`. Returns whether it was set.
     #[must_use]
     pub fn wait_timeout(&self, timeout: Duration) -> bool {
         event::wait(self.0.u32(0), &self.0, Deadline::after(timeout))
     }
 
-    /// Waits at most until `deadline`; whether it was set.
+    /// Waits at most until `deadline`. Returns whether it was set.
     #[must_use]
     pub fn wait_deadline(&self, deadline: Instant) -> bool {
         event::wait(self.0.u32(0), &self.0, Deadline::at(deadline))

@@ -173,7 +173,7 @@ unsafe fn started<'a, T: 'a>(
     let thread = Thread(Arc::new(Handle { id: ThreadId(tid), name, token: Word::new(0) }));
     let extra =
         Extra { thread: thread.clone(), locals: RefCell::default(), ending: Cell::new(false) };
-    // SAFETY: as above.
+    // SAFETY: no other reference to the runtime is alive here.
     unsafe { (*rt).set_extra(tid, Box::new(Rc::new(extra))) };
     JoinHandle { tid, thread, packet }
 }

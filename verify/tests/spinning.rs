@@ -294,7 +294,7 @@ fn a_condition_that_races() {
             y.1.0.with_mut(|n| unsafe { *n = 1 });
             y.0.store(true, Release);
         });
-        // SAFETY: as above.
+        // SAFETY: the checker reports accesses that race.
         wait_until(|| x.1.0.with(|n| unsafe { *n } < 2) && x.0.load(Acquire));
     });
     assert!(report.failure.expect("a race").message.contains("Causality"));

@@ -155,7 +155,7 @@ struct Turn {
 
 // SAFETY: a race is what the models look for.
 unsafe impl Sync for Turn {}
-// SAFETY: as above.
+// SAFETY: a race is what the models look for.
 unsafe impl Send for Turn {}
 
 impl Turn {
@@ -181,7 +181,7 @@ fn an_access_between_two_spawns_tells_threads_apart() {
             thread::spawn(move || s.come(1))
         };
         let a = come(&s);
-        // SAFETY: as above.
+        // SAFETY: only races with what a model does on purpose.
         s.cell.with_mut(|c| unsafe { *c += 1 });
         let b = come(&s);
         a.join().unwrap();
@@ -244,7 +244,7 @@ fn an_access_between_two_joins_tells_threads_apart() {
             thread::spawn(move || s.come(0))
         });
         a.join().unwrap();
-        // SAFETY: as above.
+        // SAFETY: only races with what a model does on purpose.
         s.cell.with(|c| unsafe { *c });
         b.join().unwrap();
     });

@@ -243,7 +243,7 @@ fn kill_now_and_then(pool: &Pool, done: &AtomicU64, over: &AtomicBool) -> u64 {
     // Relaxed: a flag.
     while !over.load(Ordering::Relaxed) {
         let until = Instant::now() + Duration::from_millis(below(longest));
-        // Relaxed: as above. In small steps, so that the end does not wait for the next kill.
+        // Relaxed: a flag. In small steps, so that the end does not wait for the next kill.
         while Instant::now() < until && !over.load(Ordering::Relaxed) {
             thread::sleep(Duration::from_millis(5));
         }

@@ -49,7 +49,7 @@ fn our_semaphore() -> Contestant {
             unsafe { *count.get() += 1 };
         }
     };
-    // SAFETY: as above.
+    // SAFETY: one thread, and no other reference.
     shapes::looping(OURS, make, ops, |(_, count)| unsafe { *count.get() })
 }
 

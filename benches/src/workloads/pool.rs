@@ -163,7 +163,7 @@ fn jobs<P: Pool>(
 }
 
 fn run(count: &Count, ran: &AtomicU64) {
-    // Relaxed: as above.
+    // Relaxed: `wait` has ordered it.
     ran.fetch_add(1, Ordering::Relaxed);
     count.one_done();
 }

@@ -52,7 +52,7 @@ pub struct Posix(Box<UnsafeCell<libc::sem_t>>);
 
 // SAFETY: a semaphore is made for several threads.
 unsafe impl Send for Posix {}
-// SAFETY: as above.
+// SAFETY: threads may use a semaphore at the same time.
 unsafe impl Sync for Posix {}
 
 impl fmt::Debug for Posix {

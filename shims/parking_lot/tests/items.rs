@@ -120,7 +120,8 @@ macro_rules! each_method_of_a_mutex {
                 lock.raw().lock();
                 lock.make_guard_unchecked()
             });
-            // SAFETY: as above; and unlocked by the thread that has it.
+            // SAFETY: the raw lock is locked here, so the guard is the only one; the thread that
+            // has it unlocks it.
             unsafe {
                 assert!(lock.raw().try_lock());
                 lock.raw().bump();

@@ -156,7 +156,7 @@ fn take(queue: &mut Queue, address: usize, count: usize, channel: Channel) -> Ve
     let mut taken = Vec::new();
     let mut rest = VecDeque::with_capacity(queue.len());
     for sleeper in queue.drain(..) {
-        if sleeper.address == address && sleeper.channel.meets(channel) && taken.len() < count {
+        if sleeper.address == address && sleeper.channel.overlaps(channel) && taken.len() < count {
             taken.push(sleeper);
         } else {
             rest.push_back(sleeper);

@@ -76,7 +76,7 @@ impl Channel {
 
     /// Returns whether a wake on `other` concerns a sleeper on `self`.
     #[must_use]
-    pub const fn meets(self, other: Self) -> bool {
+    pub const fn overlaps(self, other: Self) -> bool {
         self.0.get() & other.0.get() != 0
     }
 }

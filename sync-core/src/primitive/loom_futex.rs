@@ -108,7 +108,7 @@ fn pop(address: usize, channel: Channel) -> Option<Sleeper> {
     SLEEPERS.with_borrow_mut(|sleepers| {
         let at = sleepers
             .iter()
-            .position(|sleeper| sleeper.address == address && sleeper.channel.meets(channel))?;
+            .position(|sleeper| sleeper.address == address && sleeper.channel.overlaps(channel))?;
         sleepers.remove(at)
     })
 }

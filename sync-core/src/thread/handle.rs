@@ -136,7 +136,7 @@ pub struct JoinHandle<T> {
 // SAFETY: to share a handle is to share the outcome, to send one is to send the outcome or share
 // it.
 unsafe impl<T: Send + Sync> Send for JoinHandle<T> {}
-// SAFETY: as above.
+// SAFETY: `&JoinHandle` gives a reference to the outcome and clones of the handle, and no more.
 unsafe impl<T: Send + Sync> Sync for JoinHandle<T> {}
 
 impl<T> JoinHandle<T> {

@@ -142,6 +142,11 @@ impl<'scope, 'env> Scope<'scope, 'env> {
         })
     }
 
+    /// Like [`join_timeout`](Self::join_timeout), until `deadline`.
+    pub fn join_deadline(&self, deadline: Instant) -> bool {
+        self.join_by(|finished| finished.wait_deadline(deadline))
+    }
+
     /// Waits with `wait` for the threads that were started so far, until it returns `false`.
     /// Returns whether all are over.
     pub(crate) fn join_by(&self, wait: impl Fn(&Event) -> bool) -> bool {

@@ -259,7 +259,7 @@ impl Barrier {
         pub const fn with_action<F: Fn()>(self, action: F) -> Barrier<F> {
             // SAFETY: `self` is forgotten, so that it is moved.
             let state = unsafe { ptr::read(&self.state) };
-            // SAFETY: as above.
+            // SAFETY: `self` is forgotten, so that the field is moved out once.
             let bell = unsafe { ptr::read(&self.bell) };
             let parties = self.parties;
             mem::forget(self);

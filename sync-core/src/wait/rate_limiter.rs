@@ -212,6 +212,16 @@ impl RateLimiter {
         self.try_acquire_for(deadline.saturating_duration_since(Instant::now()))
     }
 
+    /// Like [`try_acquire_many_for`](Self::try_acquire_many_for), if the tokens are due by
+    /// `deadline`.
+    ///
+    /// # Errors
+    ///
+    /// Like [`try_acquire_for`](Self::try_acquire_for).
+    pub fn try_acquire_many_until(&self, n: u32, deadline: Instant) -> Result<(), TryAcquireError> {
+        self.try_acquire_many_for(n, deadline.saturating_duration_since(Instant::now()))
+    }
+
     /// Takes a token, and waits until it is due, as a task.
     ///
     /// Cancel-safe: a wait that is dropped gives its token back, if no later request has reserved

@@ -56,6 +56,7 @@ fn a_request_that_cannot_be_in_time_gives_up_at_once() {
     limit.acquire().unwrap();
     assert_eq!(limit.try_acquire_for(HOUR / 2), Err(TryAcquireError::TimedOut));
     assert_eq!(limit.try_acquire_until(Instant::now()), Err(TryAcquireError::TimedOut));
+    assert_eq!(limit.try_acquire_many_until(1, Instant::now()), Err(TryAcquireError::TimedOut));
     assert_eq!(limit.try_acquire_many_for(2, HOUR), Err(TryAcquireError::TimedOut));
     // It was not charged for those: the next token is due in an hour.
     assert!(limit.reserve(1).unwrap() <= HOUR);

@@ -341,7 +341,7 @@ fn the_rest_of_the_api() {
     // SAFETY: the guard is forgotten, and no other thread uses the lock.
     unsafe { lock.raw() }.unlock().unwrap();
     std::mem::forget(lock.lock());
-    // SAFETY: as above.
+    // SAFETY: the guard is forgotten, and no other thread uses the lock.
     unsafe { lock.reinit_after_fork() };
     assert!(!lock.is_locked());
     assert_eq!(lock.into_inner(), 2);

@@ -401,7 +401,7 @@ fn the_rest_of_the_api() {
     // SAFETY: the guard is forgotten, and no other thread uses the lock.
     unsafe { lock.raw() }.unlock_write().unwrap();
     std::mem::forget(lock.read());
-    // SAFETY: as above.
+    // SAFETY: the guard is forgotten, and no other thread uses the lock.
     unsafe { lock.reinit_after_fork() };
     assert!(!lock.is_locked());
     assert_eq!(lock.into_inner(), 2);

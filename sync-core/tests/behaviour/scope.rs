@@ -58,6 +58,7 @@ fn handles_of_a_scope_time_out_and_are_cloned() {
         let other = borrows.clone();
         assert_eq!(borrows.join_timeout(SHORT), Err(JoinError::TimedOut));
         assert!(!scope.join_timeout(SHORT) && !scope.join_timeout(Duration::ZERO));
+        assert!(!scope.join_deadline(std::time::Instant::now() + SHORT));
         gate.set();
         assert_eq!((borrows.join(), other.join()), (Ok(&"text"), Ok(&"text")));
         assert!(scope.join_timeout(Duration::MAX));

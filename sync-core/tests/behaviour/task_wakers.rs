@@ -47,22 +47,22 @@ impl<'a> Calls<'a> {
             unsafe { &*data.cast() }
         }
         unsafe fn clone(data: *const ()) -> RawWaker {
-            // SAFETY: as above.
+            // SAFETY: the waker is made of a reference that outlives it.
             unsafe { of(data) }.clone.inspect(|call| call());
             RawWaker::new(data, &TABLE)
         }
         unsafe fn wake(data: *const ()) {
-            // SAFETY: as above.
+            // SAFETY: the waker is made of a reference that outlives it.
             unsafe { wake_by_ref(data) };
         }
         unsafe fn wake_by_ref(data: *const ()) {
-            // SAFETY: as above.
+            // SAFETY: the waker is made of a reference that outlives it.
             let calls = unsafe { of(data) };
             calls.woken.fetch_add(1, SeqCst);
             calls.wake.inspect(|call| call());
         }
         unsafe fn dispose(data: *const ()) {
-            // SAFETY: as above.
+            // SAFETY: the waker is made of a reference that outlives it.
             unsafe { of(data) }.drop.inspect(|call| call());
         }
         // SAFETY: the table's functions use the data as what it is, and are thread-safe.

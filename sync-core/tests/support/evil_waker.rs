@@ -42,7 +42,7 @@ static VTABLE: RawWakerVTable = RawWakerVTable::new(
         let data = data.cast::<State>();
         // SAFETY: a waker has a reference of its own, which this call borrows.
         unsafe { &*data }.blow_if(Call::Clone);
-        // SAFETY: as above; the new waker has the new reference.
+        // SAFETY: the waker's reference keeps it alive; the new waker has the new reference.
         unsafe { Arc::increment_strong_count(data) };
         RawWaker::new(data.cast(), &VTABLE)
     },
@@ -74,7 +74,7 @@ impl std::task::Wake for Calls {
     }
 }
 
-/// Runs `f`, whose panic ends here; whether there was none.
+/// Runs `f`, whose panic ends here. Returns whether there was none.
 fn contained(f: impl FnOnce()) -> bool {
     match catch_unwind(AssertUnwindSafe(f)) {
         Ok(()) => true,

@@ -327,6 +327,16 @@ impl Listener {
         self.accept_until(connection::after(timeout))
     }
 
+    /// As [`accept_pending`](Self::accept_pending), waiting until `deadline`; `None` when the time
+    /// is up.
+    ///
+    /// # Errors
+    ///
+    /// The errors of `accept`.
+    pub fn accept_pending_deadline(&self, deadline: Instant) -> io::Result<Option<Pending>> {
+        self.accept_until(Some(deadline))
+    }
+
     fn accept_until(&self, deadline: Option<Instant>) -> io::Result<Option<Pending>> {
         let accepted = match &self.socket {
             Socket::Unix(listener) => listener.accept_until(deadline)?,

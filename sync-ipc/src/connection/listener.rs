@@ -67,6 +67,15 @@ impl Listener {
         self.accept_until(after(timeout))
     }
 
+    /// As [`accept`](Self::accept), waiting until `deadline`; `None` when the time is up.
+    ///
+    /// # Errors
+    ///
+    /// The errors of `accept`.
+    pub fn accept_deadline(&self, deadline: Instant) -> io::Result<Option<Connection>> {
+        self.accept_until(Some(deadline))
+    }
+
     pub(crate) fn accept_until(&self, deadline: Option<Instant>) -> io::Result<Option<Connection>> {
         loop {
             match self.listener.accept() {

@@ -284,6 +284,16 @@ impl Connection {
             .map_err(ConnectionError::Format)
     }
 
+    /// As [`recv`](Self::recv), waiting until `deadline`.
+    ///
+    /// # Errors
+    ///
+    /// [`ConnectionError`].
+    pub fn recv_deadline<T: DeserializeOwned>(&self, deadline: Instant) -> Result<T> {
+        postcard::from_bytes(&self.recv_bytes_deadline(DEFAULT_MAX, deadline)?)
+            .map_err(ConnectionError::Format)
+    }
+
     /// Sends a message.
     ///
     /// # Errors
@@ -303,6 +313,15 @@ impl Connection {
         self.send_frame(message, &[], after(timeout))
     }
 
+    /// As [`send_bytes_timeout`](Self::send_bytes_timeout), waiting until `deadline`.
+    ///
+    /// # Errors
+    ///
+    /// As [`send_bytes_timeout`](Self::send_bytes_timeout).
+    pub fn send_bytes_deadline(&self, message: &[u8], deadline: Instant) -> Result<()> {
+        self.send_frame(message, &[], Some(deadline))
+    }
+
     /// Receives a message of at most `max` bytes.
     ///
     /// # Errors
@@ -320,6 +339,15 @@ impl Connection {
     /// [`ConnectionError`].
     pub fn recv_bytes_timeout(&self, max: usize, timeout: Duration) -> Result<Vec<u8>> {
         Ok(self.recv_frame(max, 0, after(timeout))?.0)
+    }
+
+    /// As [`recv_bytes_timeout`](Self::recv_bytes_timeout), waiting until `deadline`.
+    ///
+    /// # Errors
+    ///
+    /// [`ConnectionError`].
+    pub fn recv_bytes_deadline(&self, max: usize, deadline: Instant) -> Result<Vec<u8>> {
+        Ok(self.recv_frame(max, 0, Some(deadline))?.0)
     }
 
     /// Receives a message into a buffer; its length.

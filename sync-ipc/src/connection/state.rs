@@ -62,7 +62,8 @@ impl<T: Default> PerProcess<T> {
                 }
             }
         }
-        // SAFETY: as above; a state of this process is replaced in its children only.
+        // SAFETY: a stored state is never freed; a state of this process is replaced in its
+        // children only.
         unsafe { &(*current).state }
     }
 

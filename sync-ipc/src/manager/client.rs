@@ -98,7 +98,7 @@ impl ManagerClient {
         Named { client: self, name: name.into() }
     }
 
-    /// Removes a name; whether it was there. Proxies keep the object.
+    /// Removes a name. Returns whether it was there. Proxies keep the object.
     ///
     /// # Errors
     ///

@@ -82,7 +82,7 @@ struct Setup {
     #[cfg(feature = "tls")]
     identity: Option<Identity>,
     /// Removed at the server's end.
-    place: Option<Place>,
+    socket: Option<SocketPath>,
     /// Gets one byte when the server is ready.
     ready: Connection,
 }
@@ -195,7 +195,7 @@ impl ManagerBuilder {
             initializer: self.initializer,
             #[cfg(feature = "tls")]
             identity,
-            place: bound.path.as_ref().and_then(|own| own.place.clone()),
+            socket: bound.path.as_ref().and_then(|own| own.socket.clone()),
             ready: theirs,
         };
         // Its end is its parent's decision: it ignores Ctrl-C, and ends with it.
@@ -321,9 +321,9 @@ fn new_folder() -> io::Result<PathBuf> {
     }
 }
 
-/// A socket's path.
+/// The path of a manager's socket.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-struct Place {
+struct SocketPath {
     #[serde(serialize_with = "write_path", deserialize_with = "read_path")]
     path: PathBuf,
     /// Whether its folder was made for it.
@@ -343,11 +343,11 @@ fn read_path<'de, D: Deserializer<'de>>(
     Ok(OsString::from_vec(Bytes::deserialize(deserializer)?.0).into())
 }
 
-/// A place that is removed when it is dropped, by the process that made this value: by the server,
+/// A path that is removed when it is dropped, by the process that made this value: by the server,
 /// while it still listens there, and by its parent if the server was killed.
 #[derive(Debug)]
 struct OwnPath {
-    place: Option<Place>,
+    socket: Option<SocketPath>,
     mark: ProcessMark,
 }
 
@@ -357,18 +357,18 @@ fn file_at(path: &Path) -> Option<(u64, u64)> {
 
 impl OwnPath {
     fn new(path: PathBuf, has_folder: bool) -> Self {
-        Place { file: file_at(&path), path, has_folder }.own()
+        SocketPath { file: file_at(&path), path, has_folder }.own()
     }
 
-    /// For a place that the server has removed: another one may have been started there since.
+    /// For a path that the server has removed: another one may have been started there since.
     fn forget(mut self) {
-        self.place = None;
+        self.socket = None;
     }
 }
 
-impl Place {
+impl SocketPath {
     fn own(self) -> OwnPath {
-        OwnPath { place: Some(self), mark: ProcessMark::current() }
+        OwnPath { socket: Some(self), mark: ProcessMark::current() }
     }
 }
 
@@ -377,7 +377,7 @@ impl Drop for OwnPath {
         if !self.mark.is_current() {
             return;
         }
-        let Some(Place { path, has_folder, file }) = &self.place else { return };
+        let Some(SocketPath { path, has_folder, file }) = &self.socket else { return };
         // At a path of the user's choice, another manager may have been started since.
         if *has_folder || *file == file_at(path) {
             let _ = std::fs::remove_file(path);
@@ -432,7 +432,7 @@ fn with_tls(
 fn serve(setup: Setup) -> core::result::Result<(), Refusal> {
     #[cfg(feature = "tls")]
     let identity = setup.identity;
-    let Setup { listener, is_tcp, key, limits, initializer, place, ready, .. } = setup;
+    let Setup { listener, is_tcp, key, limits, initializer, socket, ready, .. } = setup;
     let system = |error: io::Error| Refusal::System(error.to_string());
     if let Some(Initializer { entry, body, descriptors }) = initializer {
         let descriptors = descriptors.into_iter().map(OwnedFd::from).collect();
@@ -457,7 +457,7 @@ fn serve(setup: Setup) -> core::result::Result<(), Refusal> {
     let _ = ready.send_bytes(&[1]);
     drop(ready);
     // Also if the parent was killed, and does not.
-    let served = server.run(listener, || drop(place.map(Place::own))).map_err(system);
+    let served = server.run(listener, || drop(socket.map(SocketPath::own))).map_err(system);
     core::mem::forget(server);
     served
 }

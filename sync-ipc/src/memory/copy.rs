@@ -48,7 +48,7 @@ pub(super) unsafe fn out(from: NonNull<u8>, head: usize, into: &mut [MaybeUninit
     }
     let mut words = rest.chunks_exact_mut(8);
     for word in &mut words {
-        // SAFETY: as above, and aligned after the head.
+        // SAFETY: inside, by the caller's word, and aligned after the head.
         let seen = unsafe { load_word(from.add(at)) };
         for (byte, seen) in word.iter_mut().zip(seen) {
             byte.write(seen);
@@ -56,7 +56,7 @@ pub(super) unsafe fn out(from: NonNull<u8>, head: usize, into: &mut [MaybeUninit
         at += 8;
     }
     for byte in words.into_remainder() {
-        // SAFETY: as above.
+        // SAFETY: inside, by the caller's word.
         byte.write(unsafe { load_byte(from.add(at)) });
         at += 1;
     }
@@ -87,12 +87,12 @@ pub(super) unsafe fn into(into: NonNull<u8>, head: usize, from: &[u8]) {
     for word in words {
         let mut bytes = [0; 8];
         bytes.copy_from_slice(word);
-        // SAFETY: as above, and aligned after the head.
+        // SAFETY: inside, by the caller's word, and aligned after the head.
         unsafe { store_word(into.add(at), bytes) };
         at += 8;
     }
     for byte in tail {
-        // SAFETY: as above.
+        // SAFETY: inside, by the caller's word.
         unsafe { store_byte(into.add(at), *byte) };
         at += 1;
     }
@@ -149,7 +149,7 @@ mod access {
     }
 }
 
-/// As above.
+/// The moves of aarch64, with the same contract.
 #[cfg(target_arch = "aarch64")]
 mod access {
     use core::arch::asm;
@@ -196,7 +196,7 @@ mod access {
     }
 }
 
-/// As above, in bytes alone.
+/// Moves of bytes alone, with the same contract.
 #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
 mod access {
     use core::ptr::NonNull;
@@ -334,7 +334,7 @@ mod tests {
                     "in: {distance}, {len}"
                 );
                 let mut back = vec![MaybeUninit::new(0); len + 1];
-                // SAFETY: as above.
+                // SAFETY: both ends have `len` bytes, which this function owns alone.
                 unsafe { out(from, from.addr().get().wrapping_neg() % 8, &mut back[..len]) };
                 // SAFETY: initialised from the start.
                 let seen: Vec<u8> = back.iter().map(|byte| unsafe { byte.assume_init() }).collect();

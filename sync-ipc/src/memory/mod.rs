@@ -43,7 +43,7 @@ pub(crate) struct View {
 // SAFETY: the memory is accessed as invariant 2 says, and stays mapped for as long as the view is
 // used (invariant 1).
 unsafe impl Send for View {}
-// SAFETY: as above.
+// SAFETY: threads access the memory as invariant 2 says.
 unsafe impl Sync for View {}
 
 impl Mapping {

@@ -1,34 +1,15 @@
 //! The pool as an [`Executor`], the interface that it shares with pools of threads.
 
-use core::time::Duration;
-
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use sync_core::executor::{Executor, ExecutorError, Handle, Until};
+use sync_core::executor::{Executor, ExecutorError, Handle};
 
 use super::handle::{self, JobHandle};
 use super::job::JobError;
 use super::{Pool, SubmitError};
 
 impl<R: DeserializeOwned> Handle for JobHandle<R> {
-    type Output = R;
-    type Error = JobError;
-
-    fn result(self) -> Result<R, JobError> {
-        JobHandle::result(self)
-    }
-
-    fn result_timeout(self, timeout: Duration) -> Result<Result<R, JobError>, Self> {
-        JobHandle::result_timeout(self, timeout)
-    }
-
-    fn cancel(&self) -> bool {
-        JobHandle::cancel(self)
-    }
-
-    fn is_done(&self) -> bool {
-        JobHandle::is_done(self)
-    }
+    sync_core::__handle_items!(R, JobError);
 }
 
 impl<F, A, R> Executor<F, A, R> for Pool
@@ -53,17 +34,5 @@ where
         results.map_err(ExecutorError::Submit)?.results().map_err(ExecutorError::Job)
     }
 
-    fn wait(
-        &self,
-        handles: Vec<JobHandle<R>>,
-        until: Until,
-        timeout: Option<Duration>,
-    ) -> (Vec<JobHandle<R>>, Vec<JobHandle<R>>) {
-        let waited = handle::wait(handles, until, timeout);
-        (waited.done, waited.not_done)
-    }
-
-    fn as_completed(&self, handles: Vec<JobHandle<R>>) -> impl Iterator<Item = JobHandle<R>> {
-        handle::as_completed(handles)
-    }
+    sync_core::__executor_waits!(JobHandle<R>, handle);
 }

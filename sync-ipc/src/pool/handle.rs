@@ -14,7 +14,7 @@ use sync_core::user_code;
 
 use super::dispatch::{Room, Submitted};
 use super::error::JobStatus;
-use super::job::{Bell, Job, JobError, Listener, after};
+use super::job::{CompletionQueue, Job, JobError, Listener, after};
 use crate::process::body::Content;
 use crate::process::handles::{Incoming, decode, decode_all};
 use crate::process::{ProcessError, entry};
@@ -77,6 +77,12 @@ impl<R> JobHandle<R> {
     #[must_use]
     pub fn wait_timeout(&self, timeout: Duration) -> bool {
         self.job.wait(after(timeout))
+    }
+
+    /// As [`wait_timeout`](Self::wait_timeout), until `deadline`.
+    #[must_use]
+    pub fn wait_deadline(&self, deadline: Instant) -> bool {
+        self.job.wait(Some(deadline))
     }
 
     /// Cancels the job if no worker has begun it. `true`: it is cancelled, now or before.
@@ -268,7 +274,16 @@ impl<R: DeserializeOwned> MapHandle<R> {
     /// Waits for all items, at most `timeout`. `false`: not in time.
     #[must_use]
     pub fn wait_timeout(&self, timeout: Duration) -> bool {
-        let deadline = after(timeout);
+        self.wait_before(after(timeout))
+    }
+
+    /// As [`wait_timeout`](Self::wait_timeout), until `deadline`.
+    #[must_use]
+    pub fn wait_deadline(&self, deadline: Instant) -> bool {
+        self.wait_before(Some(deadline))
+    }
+
+    fn wait_before(&self, deadline: Option<Instant>) -> bool {
         self.jobs.iter().all(|job| job.wait(deadline))
     }
 
@@ -356,13 +371,13 @@ pub fn wait<R>(
         };
     if !enough_at_once && !timeout.is_some_and(|timeout| timeout.is_zero()) {
         let deadline = timeout.and_then(after);
-        let bell = Bell::new();
+        let completions = CompletionQueue::new();
         left = handles.len();
         for (number, handle) in handles.iter().enumerate() {
-            handle.job.listen(Listener::Bell(Arc::clone(&bell), number));
+            handle.job.listen(Listener::Queue(Arc::clone(&completions), number));
         }
         while left > 0 {
-            let Some(number) = bell.next(deadline) else { break };
+            let Some(number) = completions.next(deadline) else { break };
             left -= 1;
             match until {
                 Until::First => break,
@@ -371,7 +386,7 @@ pub fn wait<R>(
             }
         }
         for handle in &handles {
-            handle.job.unlisten(&bell);
+            handle.job.unlisten(&completions);
         }
     }
     let (done, not_done) = handles.into_iter().partition(|handle| handle.job.is_announced());
@@ -382,23 +397,28 @@ pub fn wait<R>(
 #[must_use = "an iterator does nothing until it is asked"]
 pub struct AsCompleted<R> {
     handles: Vec<Option<JobHandle<R>>>,
-    bell: Arc<Bell>,
+    completions: Arc<CompletionQueue>,
     left: usize,
 }
 
 /// Hands out the handles of jobs as these get done.
 pub fn as_completed<R>(handles: impl IntoIterator<Item = JobHandle<R>>) -> AsCompleted<R> {
     let handles: Vec<_> = handles.into_iter().map(Some).collect();
-    let bell = Bell::new();
+    let completions = CompletionQueue::new();
     for (number, handle) in handles.iter().flatten().enumerate() {
-        handle.job.listen(Listener::Bell(Arc::clone(&bell), number));
+        handle.job.listen(Listener::Queue(Arc::clone(&completions), number));
     }
-    AsCompleted { left: handles.len(), handles, bell }
+    AsCompleted { left: handles.len(), handles, completions }
 }
 
 impl<R> AsCompleted<R> {
-    /// The next one, waiting until `deadline`; `None` at the end, and if none was done in time:
+    /// The next one, waiting at most `timeout`; `None` at the end, and if none was done in time:
     /// see [`left`](Self::left).
+    pub fn next_timeout(&mut self, timeout: Duration) -> Option<JobHandle<R>> {
+        self.next_before(after(timeout))
+    }
+
+    /// As [`next_timeout`](Self::next_timeout), waiting until `deadline`.
     pub fn next_deadline(&mut self, deadline: Instant) -> Option<JobHandle<R>> {
         self.next_before(Some(deadline))
     }
@@ -413,8 +433,8 @@ impl<R> AsCompleted<R> {
         if self.left == 0 {
             return None;
         }
-        let number = if self.bell.is_current() {
-            self.bell.next(deadline)?
+        let number = if self.completions.is_current() {
+            self.completions.next(deadline)?
         } else {
             // The jobs stayed with the parent of this fork, which each handle reports.
             self.handles.iter().position(Option::is_some)?
@@ -439,7 +459,7 @@ impl<R> Iterator for AsCompleted<R> {
 impl<R> Drop for AsCompleted<R> {
     fn drop(&mut self) {
         for handle in self.handles.iter().flatten() {
-            handle.job.unlisten(&self.bell);
+            handle.job.unlisten(&self.completions);
         }
     }
 }
@@ -461,7 +481,7 @@ pub struct Imap<'a, R> {
     pub(super) ordered: bool,
     pub(super) window: usize,
     pub(super) running: VecDeque<(usize, Arc<Job>)>,
-    pub(super) bell: Arc<Bell>,
+    pub(super) completions: Arc<CompletionQueue>,
     pub(super) next_number: usize,
     pub(super) exhausted: bool,
     pub(super) current: Option<Outcomes<R>>,
@@ -475,6 +495,11 @@ impl<R: DeserializeOwned> Imap<'_, R> {
         self.next_before(after(timeout))
     }
 
+    /// As [`next_timeout`](Self::next_timeout), waiting until `deadline`.
+    pub fn next_deadline(&mut self, deadline: Instant) -> Option<Result<R, JobError>> {
+        self.next_before(Some(deadline))
+    }
+
     fn fill(&mut self, deadline: Option<Instant>) {
         while !self.exhausted && self.running.len() < self.window {
             // With a job on its way there is something else to wait for than room.
@@ -484,7 +509,10 @@ impl<R: DeserializeOwned> Imap<'_, R> {
                 Submitted::NoRoom => break,
                 Submitted::Job(job) => {
                     if !self.ordered {
-                        job.listen(Listener::Bell(Arc::clone(&self.bell), self.next_number));
+                        job.listen(Listener::Queue(
+                            Arc::clone(&self.completions),
+                            self.next_number,
+                        ));
                     }
                     self.running.push_back((self.next_number, job));
                     self.next_number += 1;
@@ -503,7 +531,7 @@ impl<R: DeserializeOwned> Imap<'_, R> {
             if self.running.is_empty() && !self.exhausted {
                 return Some(Err(JobError::TimedOut));
             }
-            let at = if self.ordered || !self.bell.is_current() {
+            let at = if self.ordered || !self.completions.is_current() {
                 let (_, job) = self.running.front()?;
                 if !job.wait(deadline) && !job.is_announced() {
                     return Some(Err(JobError::TimedOut));
@@ -513,7 +541,7 @@ impl<R: DeserializeOwned> Imap<'_, R> {
                 if self.running.is_empty() {
                     return None;
                 }
-                let Some(number) = self.bell.next(deadline) else {
+                let Some(number) = self.completions.next(deadline) else {
                     return Some(Err(JobError::TimedOut));
                 };
                 self.running.iter().position(|(other, _)| *other == number)?
@@ -535,7 +563,7 @@ impl<R: DeserializeOwned> Iterator for Imap<'_, R> {
 impl<R> Drop for Imap<'_, R> {
     fn drop(&mut self) {
         for (_, job) in &self.running {
-            job.unlisten(&self.bell);
+            job.unlisten(&self.completions);
             job.cancel();
         }
     }

@@ -161,8 +161,8 @@ enum Phase {
 
 pub(super) enum Listener {
     Callback(Box<dyn FnOnce(JobStatus) + Send>),
-    /// The bell, and the number that it gets.
-    Bell(Arc<Bell>, usize),
+    /// The queue, and the number that it gets.
+    Queue(Arc<CompletionQueue>, usize),
 }
 
 // No user code runs while its parts are being changed, so an unwinding caller leaves nothing half
@@ -253,7 +253,7 @@ impl Job {
 
     /// Runs the callbacks without the lock, then wakes the waiters.
     fn announce<'a>(&'a self, mut state: MutexGuard<'a, JobState>, status: JobStatus) {
-        let mut bells = Vec::new();
+        let mut queues = Vec::new();
         loop {
             let listeners = core::mem::take(&mut state.listeners);
             if listeners.is_empty() {
@@ -265,7 +265,7 @@ impl Job {
                     Listener::Callback(callback) => {
                         user_code::run_and_forget_panic(|| callback(status));
                     }
-                    Listener::Bell(bell, number) => bells.push((bell, number)),
+                    Listener::Queue(queue, number) => queues.push((queue, number)),
                 }
             }
             state = self.state.lock();
@@ -273,12 +273,12 @@ impl Job {
         state.announced = true;
         drop(state);
         self.changed.notify_all();
-        for (bell, number) in bells {
-            bell.ring(number);
+        for (queue, number) in queues {
+            queue.push(number);
         }
     }
 
-    /// Cancels it if it is pending; whether it is cancelled.
+    /// Cancels it if it is pending. Returns whether it is cancelled.
     pub(super) fn cancel(&self) -> bool {
         if !self.mark.is_current() {
             return false;
@@ -357,7 +357,7 @@ impl Job {
             Listener::Callback(callback) => {
                 user_code::run_and_forget_panic(|| callback(status));
             }
-            Listener::Bell(bell, number) => bell.ring(number),
+            Listener::Queue(queue, number) => queue.push(number),
         }
     }
 
@@ -371,45 +371,45 @@ impl Job {
         user_code::dispose(listeners);
     }
 
-    /// Removes the listener that [`listen`](Self::listen) added for this bell.
-    pub(super) fn unlisten(&self, bell: &Arc<Bell>) {
+    /// Removes the listener that [`listen`](Self::listen) added for this queue.
+    pub(super) fn unlisten(&self, queue: &Arc<CompletionQueue>) {
         if !self.mark.is_current() {
             return;
         }
         self.state.lock().listeners.retain(
-            |listener| !matches!(listener, Listener::Bell(other, _) if Arc::ptr_eq(other, bell)),
+            |listener| !matches!(listener, Listener::Queue(other, _) if Arc::ptr_eq(other, queue)),
         );
     }
 }
 
 /// Numbers of jobs that have ended, in the order of their ends.
-pub(super) struct Bell {
-    /// The process whose jobs ring it. Its copy in a forked child is never rung, and a thread of
-    /// the parent may hold its lock.
+pub(super) struct CompletionQueue {
+    /// The process whose jobs report to it. Its copy in a forked child stays empty, and a thread
+    /// of the parent may hold its lock.
     mark: ProcessMark,
-    rung: Mutex<VecDeque<usize>>,
+    ended: Mutex<VecDeque<usize>>,
     changed: Condvar,
 }
 
-impl Bell {
+impl CompletionQueue {
     pub(super) fn new() -> Arc<Self> {
         Arc::new(Self {
             mark: ProcessMark::current(),
-            rung: Mutex::new(VecDeque::new()),
+            ended: Mutex::new(VecDeque::new()),
             changed: Condvar::new(),
         })
     }
 
-    /// Whether this process's jobs ring it: `false` in a child that was forked since.
+    /// Whether this process's jobs report to it: `false` in a child that was forked since.
     pub(super) fn is_current(&self) -> bool {
         self.mark.is_current()
     }
 
-    fn ring(&self, number: usize) {
+    fn push(&self, number: usize) {
         if !self.is_current() {
             return;
         }
-        self.rung.lock().push_back(number);
+        self.ended.lock().push_back(number);
         self.changed.notify_one();
     }
 
@@ -418,15 +418,15 @@ impl Bell {
         if !self.is_current() {
             return None;
         }
-        let mut rung = self.rung.lock();
-        let silent = |rung: &mut VecDeque<usize>| rung.is_empty();
+        let mut ended = self.ended.lock();
+        let is_empty = |ended: &mut VecDeque<usize>| ended.is_empty();
         match deadline {
-            None => self.changed.wait_while(&mut rung, silent),
+            None => self.changed.wait_while(&mut ended, is_empty),
             Some(deadline) => {
-                let _ = self.changed.wait_while_until(&mut rung, silent, deadline);
+                let _ = self.changed.wait_while_until(&mut ended, is_empty, deadline);
             }
         }
-        rung.pop_front()
+        ended.pop_front()
     }
 }
 

@@ -22,6 +22,7 @@ use core::num::NonZero;
 use core::time::Duration;
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Instant;
 
 use serde::Serialize;
 
@@ -32,7 +33,7 @@ pub use self::handle::{
 pub use self::job::JobError;
 
 use self::dispatch::{Phase, Submitted};
-use self::job::{Bell, Call, Job, after};
+use self::job::{Call, CompletionQueue, Job, after};
 use self::settings::{InitialCall, Settings};
 use crate::process::Child;
 use crate::process::body::Output;
@@ -489,7 +490,7 @@ impl Pool {
             ordered,
             window: self.inner.settings.workers.saturating_mul(4),
             running: VecDeque::new(),
-            bell: Bell::new(),
+            completions: CompletionQueue::new(),
             next_number: 0,
             exhausted: false,
             current: None,
@@ -513,23 +514,34 @@ impl Pool {
     ///
     /// [`StillRunning`] if neither was called.
     pub fn join(&self) -> Result<(), StillRunning> {
-        if self.inner.is_open() {
-            return Err(StillRunning(()));
-        }
-        self.inner.join(None);
-        Ok(())
+        self.join_before(None).map(drop)
     }
 
-    /// As [`join`](Self::join), waiting at most `timeout`; whether the workers have ended.
+    /// As [`join`](Self::join), waiting at most `timeout`. Returns whether the workers have
+    /// ended.
     ///
     /// # Errors
     ///
     /// As [`join`](Self::join).
     pub fn join_timeout(&self, timeout: Duration) -> Result<bool, StillRunning> {
+        self.join_before(after(timeout))
+    }
+
+    /// As [`join`](Self::join), waiting until `deadline`. Returns whether the workers have
+    /// ended.
+    ///
+    /// # Errors
+    ///
+    /// As [`join`](Self::join).
+    pub fn join_deadline(&self, deadline: Instant) -> Result<bool, StillRunning> {
+        self.join_before(Some(deadline))
+    }
+
+    fn join_before(&self, deadline: Option<Instant>) -> Result<bool, StillRunning> {
         if self.inner.is_open() {
             return Err(StillRunning(()));
         }
-        Ok(self.inner.join(after(timeout)))
+        Ok(self.inner.join(deadline))
     }
 
     /// Ends the pool as Python's executor does: takes no more jobs, with `cancel_pending` cancels

@@ -298,7 +298,7 @@ impl Output {
                 }
                 Memory::Heap(mut bytes) => match &self.spares {
                     Some(spares) => {
-                        // SAFETY: as above.
+                        // SAFETY: the first `used` bytes of the vector are written.
                         unsafe { bytes.set_len(self.used) };
                         return Body::to_wait(bytes, spares);
                     }

@@ -197,6 +197,15 @@ impl ParentProcess {
     pub fn join_timeout(&self, timeout: Duration) -> io::Result<bool> {
         pidfd::has_ended(&self.pidfd, Instant::now().checked_add(timeout))
     }
+
+    /// As [`join_timeout`](Self::join_timeout), until `deadline`.
+    ///
+    /// # Errors
+    ///
+    /// The errors of `poll`.
+    pub fn join_deadline(&self, deadline: Instant) -> io::Result<bool> {
+        pidfd::has_ended(&self.pidfd, Some(deadline))
+    }
 }
 
 impl AsFd for ParentProcess {

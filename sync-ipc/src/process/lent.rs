@@ -285,7 +285,7 @@ pub(crate) struct Mapped {
 // SAFETY: memory that belongs to the process and to no thread of it, and is changed by an `Output`
 // only, which has it alone.
 unsafe impl Send for Mapped {}
-// SAFETY: as above.
+// SAFETY: the memory is changed by an `Output` only, which has it alone.
 unsafe impl Sync for Mapped {}
 
 impl Mapped {

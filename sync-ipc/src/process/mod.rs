@@ -224,7 +224,16 @@ impl Child {
     ///
     /// As [`join`](Self::join).
     pub fn join_timeout(&self, timeout: Duration) -> io::Result<Option<i32>> {
-        self.join_until(Some(Instant::now().checked_add(timeout)).flatten())
+        self.join_until(Instant::now().checked_add(timeout))
+    }
+
+    /// As [`join`](Self::join), waiting until `deadline`; `None` if the process has not ended.
+    ///
+    /// # Errors
+    ///
+    /// As [`join`](Self::join).
+    pub fn join_deadline(&self, deadline: Instant) -> io::Result<Option<i32>> {
+        self.join_until(Some(deadline))
     }
 
     fn join_until(&self, deadline: Option<Instant>) -> io::Result<Option<i32>> {
@@ -435,7 +444,20 @@ impl<R: DeserializeOwned> Process<R> {
     ///
     /// The handle, if the function has not returned in time.
     pub fn result_timeout(self, timeout: Duration) -> Result<Result<R, ProcessError>, Self> {
-        match self.outcome(Instant::now().checked_add(timeout)) {
+        self.result_before(Instant::now().checked_add(timeout))
+    }
+
+    /// As [`result`](Self::result), waiting until `deadline`.
+    ///
+    /// # Errors
+    ///
+    /// The handle, if the function has not returned in time.
+    pub fn result_deadline(self, deadline: Instant) -> Result<Result<R, ProcessError>, Self> {
+        self.result_before(Some(deadline))
+    }
+
+    fn result_before(self, deadline: Option<Instant>) -> Result<Result<R, ProcessError>, Self> {
+        match self.outcome(deadline) {
             Ok(Some(outcome)) => Ok(outcome),
             Ok(None) => Err(self),
             Err(error) => Ok(Err(error.into())),

@@ -292,4 +292,13 @@ impl<T: Plain> Receiver<T> {
     pub fn recv_lease_timeout(&self, timeout: Duration) -> Result<Lease<'_, T>, RecvError> {
         self.queue.get_lease_timeout(timeout)
     }
+
+    /// As [`Queue::get_lease_deadline`].
+    ///
+    /// # Errors
+    ///
+    /// [`RecvError`].
+    pub fn recv_lease_deadline(&self, deadline: Instant) -> Result<Lease<'_, T>, RecvError> {
+        self.queue.get_lease_deadline(deadline)
+    }
 }

@@ -105,6 +105,16 @@ impl<T: Plain> JoinableQueue<T> {
         self.0.put_timeout(item, timeout)
     }
 
+    /// Puts a task, waiting until `deadline`.
+    ///
+    /// # Errors
+    ///
+    /// [`SendError`], with the task.
+    #[doc(alias = "send_deadline")]
+    pub fn put_deadline(&self, item: T, deadline: Instant) -> Result<(), SendError<T>> {
+        self.0.put_deadline(item, deadline)
+    }
+
     /// Gets a task, waiting until there is one.
     ///
     /// # Errors
@@ -134,6 +144,16 @@ impl<T: Plain> JoinableQueue<T> {
     #[doc(alias = "recv_timeout")]
     pub fn get_timeout(&self, timeout: Duration) -> Result<Task<'_, T>, RecvError> {
         Ok(Task(self.0.get_lease_timeout(timeout)?))
+    }
+
+    /// Gets a task, waiting until `deadline`.
+    ///
+    /// # Errors
+    ///
+    /// [`RecvError`].
+    #[doc(alias = "recv_deadline")]
+    pub fn get_deadline(&self, deadline: Instant) -> Result<Task<'_, T>, RecvError> {
+        Ok(Task(self.0.get_lease_deadline(deadline)?))
     }
 
     /// Gets a task, waiting until there is one as an asynchronous task does: see

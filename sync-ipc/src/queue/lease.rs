@@ -2,6 +2,7 @@
 
 use core::fmt;
 use core::time::Duration;
+use std::time::Instant;
 
 use sync_core::primitive::futex::Deadline;
 
@@ -72,6 +73,16 @@ impl<T: Plain> Queue<T> {
     #[doc(alias = "recv_lease_timeout")]
     pub fn get_lease_timeout(&self, timeout: Duration) -> Result<Lease<'_, T>, RecvError> {
         Ok(self.lease(self.take_until(Deadline::after(timeout))?))
+    }
+
+    /// As [`get_lease`](Self::get_lease), waiting until `deadline`.
+    ///
+    /// # Errors
+    ///
+    /// [`RecvError`].
+    #[doc(alias = "recv_lease_deadline")]
+    pub fn get_lease_deadline(&self, deadline: Instant) -> Result<Lease<'_, T>, RecvError> {
+        Ok(self.lease(self.take_until(Deadline::at(deadline))?))
     }
 
     /// As [`get_lease`](Self::get_lease), if there is an item.

@@ -88,14 +88,14 @@ pub enum Failed {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Arrival {
     /// Other parties have to arrive.
-    Waits(Place),
+    Waits(ArrivalToken),
     /// All parties have arrived: call [`BarrierState::complete`].
-    Completes(Place),
+    Completes(ArrivalToken),
 }
 
-/// A member's place in a cycle.
+/// A member's place in a cycle, as `std::barrier::arrival_token` of C++.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Place {
+pub struct ArrivalToken {
     cell: usize,
     generation: u32,
     /// The participant whose place it is: a fork of it has none.
@@ -198,11 +198,11 @@ impl BarrierState<'_> {
         };
         // Relaxed: the lock's Release publishes it to the threads that count.
         peers.at(&self.cells[cell]).store(peers.me(), Ordering::Relaxed);
-        let place = Place { cell, generation: state, identity: peers.me(), index };
+        let token = ArrivalToken { cell, generation: state, identity: peers.me(), index };
         Step::Arrived(if index + 1 == self.parties() {
-            Arrival::Completes(place)
+            Arrival::Completes(token)
         } else {
-            Arrival::Waits(place)
+            Arrival::Waits(token)
         })
     }
 
@@ -211,30 +211,30 @@ impl BarrierState<'_> {
     /// # Errors
     ///
     /// [`Failed::Broken`].
-    pub fn complete<P: Peers>(&self, peers: &P, place: Place) -> Result<(), Failed> {
-        if peers.me() != place.identity {
+    pub fn complete<P: Peers>(&self, peers: &P, token: ArrivalToken) -> Result<(), Failed> {
+        if peers.me() != token.identity {
             return Err(Failed::Broken);
         }
         // Invariant 4.
         self.decide(
             peers,
-            place.generation,
+            token.generation,
             if self.a_member_is_dead(peers) { BREAK } else { PASS },
         );
         self.tidy(peers);
-        if self.leave(peers, place) == Some(true) { Ok(()) } else { Err(Failed::Broken) }
+        if self.leave(peers, token) == Some(true) { Ok(()) } else { Err(Failed::Broken) }
     }
 
     /// Breaks the cycle and leaves the place, instead of [`complete`](Self::complete). Needs no
     /// lock, so it works whichever participant is stopped, and wherever.
-    pub fn fail<P: Peers>(&self, peers: &P, place: Place) {
-        if peers.me() != place.identity {
+    pub fn fail<P: Peers>(&self, peers: &P, token: ArrivalToken) {
+        if peers.me() != token.identity {
             return;
         }
-        self.decide(peers, place.generation, BREAK);
+        self.decide(peers, token.generation, BREAK);
         self.tidy(peers);
         // The cycle is decided, by this call or before it: leave the place.
-        let _ = self.leave(peers, place);
+        let _ = self.leave(peers, token);
     }
 
     /// Waits for the others.
@@ -245,25 +245,25 @@ impl BarrierState<'_> {
     pub fn wait<P: Peers>(
         &self,
         peers: &P,
-        place: Place,
+        token: ArrivalToken,
         deadline: Option<Deadline>,
     ) -> Result<(), Failed> {
         let mut interval = RecheckInterval::new();
         loop {
-            if let Some(passed) = self.leave(peers, place) {
+            if let Some(passed) = self.leave(peers, token) {
                 return if passed { Ok(()) } else { Err(Failed::Broken) };
             }
-            match peers.sleep(self.state, place.generation, interval.next_bound(), deadline) {
+            match peers.sleep(self.state, token.generation, interval.next_bound(), deadline) {
                 Slept::Woken => {}
                 Slept::Bound if !self.a_member_is_dead(peers) => {}
                 Slept::Bound => {
-                    self.decide(peers, place.generation, BREAK);
+                    self.decide(peers, token.generation, BREAK);
                     self.tidy(peers);
                 }
                 Slept::Deadline => {
-                    let ours = self.decide(peers, place.generation, BREAK);
+                    let ours = self.decide(peers, token.generation, BREAK);
                     self.tidy(peers);
-                    return match self.leave(peers, place) {
+                    return match self.leave(peers, token) {
                         Some(true) => Ok(()),
                         _ if ours => Err(Failed::TimedOut),
                         _ => Err(Failed::Broken),
@@ -328,18 +328,18 @@ impl BarrierState<'_> {
     }
 
     /// Leaves the place if its cycle is decided. Returns whether the cycle was complete.
-    fn leave<P: Peers>(&self, peers: &P, place: Place) -> Option<bool> {
-        let (cell, me) = (&self.cells[place.cell], peers.me());
+    fn leave<P: Peers>(&self, peers: &P, token: ArrivalToken) -> Option<bool> {
+        let (cell, me) = (&self.cells[token.cell], peers.me());
         loop {
             // Acquire: pairs with the Release in `finish`.
             let seen = peers.at(cell).load(Ordering::Acquire);
             let passed = if seen == me {
                 // Acquire: pairs with the AcqRel of deciding.
                 let state = peers.at(self.state).load(Ordering::Acquire);
-                if state == place.generation {
+                if state == token.generation {
                     return None;
                 }
-                if state & !DECISION != place.generation {
+                if state & !DECISION != token.generation {
                     // The generation advanced since the look at the cell: now the cell has the
                     // outcome. (Or a peer scribbled: then the wait has failed.)
                     if peers.at(cell).load(Ordering::Acquire) != me {

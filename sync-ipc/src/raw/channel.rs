@@ -132,7 +132,8 @@ impl Channel<'_> {
                     return Err(if closed { RingError::Closed } else { RingError::Disconnected });
                 }
             }
-            // Acquire: as above; ordered after the look at the ring by its Acquire (invariant 4).
+            // Acquire: pairs with the Release in `give_back`; ordered after the look at the ring by
+            // its Acquire (invariant 4).
             if peers.at(self.given_back).load(Ordering::Acquire) == given_back {
                 return Err(RingError::Empty);
             }

@@ -60,7 +60,7 @@ impl Waitlist<'_> {
             peers.at(slot).load(Ordering::Relaxed) == 0 && self.claim(peers, slot, 0)
         };
         let dead = |slot: &AtomicU32| {
-            // Relaxed: as above.
+            // Relaxed: a look; the claim decides.
             let seen = peers.at(slot).load(Ordering::Relaxed);
             seen & IDENTITY != 0 && peers.is_dead(seen & IDENTITY) && self.claim(peers, slot, seen)
         };

@@ -170,7 +170,7 @@ pub fn watch<P: Peers, R>(
             }
             look = false;
         }
-        // Relaxed: as above.
+        // Relaxed: the futex compares it again.
         let now = peers.at(word).load(Ordering::Relaxed);
         if now & !COUNT == mine.number {
             *announced = Some(mine);

@@ -278,8 +278,8 @@ impl Words<'_> {
             if !look || !peers.is_dead(seen) {
                 return None;
             }
-            // Acquire: as above, if another reader was faster to leave it. On failure a reader that
-            // will see this writer has taken the cell, and leaves.
+            // Acquire: pairs with the Release in `leave`, if another reader was faster to leave it.
+            // On failure a reader that will see this writer has taken the cell, and leaves.
             if peers
                 .at(cell)
                 .compare_exchange(seen, 0, Ordering::Acquire, Ordering::Relaxed)

@@ -473,7 +473,7 @@ pub(crate) struct Block {
 
 // SAFETY: `identity` points to an atomic that lives as long as the segment, which the block owns.
 unsafe impl Send for Block {}
-// SAFETY: as above.
+// SAFETY: `identity` is an atomic, which threads may share.
 unsafe impl Sync for Block {}
 
 impl Block {

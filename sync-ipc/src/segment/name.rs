@@ -527,7 +527,8 @@ fn sweep_one(path: &Path) -> Result<bool> {
     done
 }
 
-/// Removes a name that no holder is left of; whether it is gone. Only under the file's lock.
+/// Removes a name that no holder is left of. Returns whether it is gone. Only under the file's
+/// lock.
 fn remove_if_stale(path: &Path, file: &OwnedFd) -> Result<bool> {
     if !is_stale(file)? {
         return Ok(false);

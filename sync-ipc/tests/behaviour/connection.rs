@@ -124,6 +124,7 @@ fn listener() {
         let listener = Listener::bind(&path).expect("a new path");
         assert_eq!(Listener::bind(&path).expect_err("taken").kind(), std::io::ErrorKind::AddrInUse);
         assert!(listener.accept_timeout(Duration::ZERO).expect("works").is_none());
+        assert!(listener.accept_deadline(Instant::now()).expect("works").is_none());
         // Connects, writes and closes before we accept.
         let mut child =
             fork(|| Connection::connect(&path).expect("listens").send(&5_u8).is_err().into());
@@ -244,6 +245,10 @@ fn a_peer_that_does_not_read_costs_time_and_nothing_is_lost() {
         assert!(matches!(ours.send_bytes_timeout(&large, short), Err(ConnectionError::SentInPart)));
         // Of this message nothing is sent, and nothing is kept.
         assert!(matches!(ours.send_bytes_timeout(b"no", short), Err(ConnectionError::TimedOut)));
+        let soon = || Instant::now() + short;
+        assert!(matches!(ours.send_bytes_deadline(b"no", soon()), Err(ConnectionError::TimedOut)));
+        assert!(matches!(ours.recv_bytes_deadline(9, soon()), Err(ConnectionError::TimedOut)));
+        assert!(matches!(ours.recv_deadline::<u8>(soon()), Err(ConnectionError::TimedOut)));
         let mut child = fork(|| {
             let first = theirs.recv_bytes(8 << 20).expect("all of it").len();
             i32::from(first == 4 << 20 && theirs.recv_bytes(10).expect("the next") == b"next")

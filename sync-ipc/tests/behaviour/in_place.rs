@@ -227,7 +227,7 @@ fn forgotten_loans_cost_their_room_until_the_participant_ends() {
     core::mem::forget(queue.get().expect("an item"));
     assert_eq!(queue.try_loan().map(drop), Err(SendError::Full(())));
     let other = Segment::from_fd(fd).expect("a segment");
-    // SAFETY: as above.
+    // SAFETY: the other participant is a handle of this test.
     let other = unsafe { other.trusting_peers() };
     let theirs = InPlaceQueue::<u64>::open(&other, "queue").expect("it is there");
     let soon = Duration::from_millis(1);

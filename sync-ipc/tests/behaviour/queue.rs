@@ -351,7 +351,15 @@ fn a_task_is_done_once() {
     jobs.put(1).expect("room");
     drop(jobs.get().expect("a task"));
     assert_eq!(jobs.join_timeout(Duration::from_millis(5)), Ok(false), "given back, and not done");
-    jobs.get().expect("the same task").done();
+    // With a deadline, as the other queues: a deadline in the past takes what is there.
+    let soon = || Instant::now() + Duration::from_millis(5);
+    drop(jobs.get_deadline(Instant::now()).expect("a task"));
+    assert_eq!(jobs.put_deadline(2, Instant::now()), Ok(()));
+    assert_eq!(jobs.put_deadline(3, soon()), Err(SendError::TimedOut(3)));
+    assert_eq!(jobs.join_deadline(soon()), Ok(false));
+    jobs.get_deadline(soon()).expect("a task").done();
+    jobs.get().expect("the other task").done();
+    assert!(matches!(jobs.get_deadline(soon()), Err(RecvError::TimedOut)));
     assert_eq!(jobs.join(), Ok(()));
 }
 

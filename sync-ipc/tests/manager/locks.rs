@@ -1,7 +1,7 @@
 //! Locks, semaphores, events, conditions, barriers and queues of a manager.
 
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use sync_ipc::Process;
 use sync_ipc::manager::{
@@ -88,22 +88,38 @@ fn timed_waits_end_and_what_was_not_taken_stays() {
     let guard = lock.lock().unwrap();
     assert!(!guard.owner_died());
     assert!(lock.try_lock_for(short).unwrap().is_none(), "not reentrant");
+    assert!(lock.try_lock_until(Instant::now() + short).unwrap().is_none(), "not reentrant");
     drop(guard);
     assert!(lock.try_lock_for(short).unwrap().is_some());
+    assert!(lock.try_lock_until(Instant::now()).unwrap().is_some());
     let semaphore = manager.semaphore(1).unwrap();
     let permit = semaphore.try_acquire().unwrap().unwrap();
     assert!(semaphore.try_acquire_for(short).unwrap().is_none());
+    assert!(semaphore.try_acquire_until(Instant::now() + short).unwrap().is_none());
     permit.forget().unwrap();
     assert_eq!(semaphore.available_permits().unwrap(), 0);
     let queue = manager.queue::<u8>(None).unwrap();
     assert_eq!(queue.try_get().unwrap(), None);
     assert_eq!(queue.get_timeout(short).unwrap(), None);
+    assert_eq!(queue.get_deadline(Instant::now() + short).unwrap(), None);
     queue.put(&1).unwrap();
     let lease = queue.lease().unwrap();
     assert!(queue.lease_timeout(short).unwrap().is_none());
+    assert!(queue.lease_deadline(Instant::now() + short).unwrap().is_none());
+    assert!(!queue.join_deadline(Instant::now() + short).unwrap(), "a task is not done");
     drop(lease);
     assert_eq!(queue.lease().unwrap().acknowledge().unwrap(), 1, "a dropped lease comes back");
     assert!(queue.join_timeout(Duration::ZERO).unwrap());
+    assert!(queue.join_deadline(Instant::now()).unwrap());
+    let full = manager.queue(Some(1)).unwrap();
+    assert!(full.put_deadline(&1, Instant::now()).unwrap(), "room, though the time is up");
+    assert!(!full.put_deadline(&2, Instant::now() + short).unwrap());
+    let event = manager.event().unwrap();
+    assert!(!event.wait_deadline(Instant::now() + short).unwrap());
+    event.set().unwrap();
+    assert!(event.wait_deadline(Instant::now()).unwrap());
+    let barrier = manager.barrier(2).unwrap();
+    assert_eq!(refused(barrier.wait_deadline(Instant::now() + short)), Refusal::Broken);
 }
 
 #[test]
@@ -133,6 +149,9 @@ fn a_condition_wakes_as_many_as_were_notified() {
     assert!(!guard.wait_timeout(Duration::from_millis(1)).unwrap());
     let short = Duration::from_millis(5);
     assert!(!guard.wait_until_timeout(short, || Ok(false)).unwrap());
+    assert!(!guard.wait_deadline(Instant::now() + short).unwrap());
+    assert!(!guard.wait_until_deadline(Instant::now() + short, || Ok(false)).unwrap());
+    assert!(guard.wait_until_deadline(Instant::now(), || Ok(true)).unwrap());
     assert!(guard.wait_until_timeout(LIMIT, || Ok(true)).unwrap());
 }
 

@@ -258,6 +258,8 @@ fn a_pool_in_the_manager_runs_entry_points() {
         other => panic!("{other:?}"),
     }
     assert_eq!(pool.apply_timeout(square, &3, Duration::from_secs(60)).unwrap(), Some(9));
+    let deadline = std::time::Instant::now() + Duration::from_secs(60);
+    assert_eq!(pool.apply_deadline(square, &4, deadline).unwrap(), Some(16));
     assert!(matches!(refused(manager.pool(1000)), Refusal::Limit(_)));
 }
 

@@ -73,7 +73,7 @@ fn results_wait() {
     let every_other = pool.map_async_chunked(every_other_long, 0..TASKS, 1).unwrap();
     let each = pool.map_async_chunked(long, 0..TASKS, 1).unwrap();
     for (map, function) in [(every_other, every_other_long as fn(u64) -> Bytes), (each, long)] {
-        assert!(map.wait_timeout(LIMIT));
+        assert!(map.wait_deadline(std::time::Instant::now() + LIMIT));
         for (n, bytes) in (0..TASKS).zip(map.results().unwrap()) {
             assert!(bytes == function(n), "{n}");
         }

@@ -1,7 +1,7 @@
 //! submit, handles, callbacks, wait, as_completed.
 
 use std::sync::mpsc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use sync_ipc::pool::{JobStatus, SubmitError, Until, as_completed, wait};
 use sync_ipc::{JobError, Pool};
@@ -26,6 +26,7 @@ fn a_result_that_is_not_there_in_time_can_be_waited_for_again() {
     let pool = Pool::new(1).unwrap();
     let job = pool.submit(sleep_for, 100).unwrap();
     assert!(!job.wait_timeout(Duration::from_millis(1)));
+    assert!(!job.wait_deadline(Instant::now()));
     let job = job.result_timeout(Duration::ZERO).unwrap_err();
     assert_eq!(job.result_timeout(LIMIT).unwrap().unwrap(), 100);
 }
@@ -135,7 +136,7 @@ fn jobs_arrive_as_they_are_completed() {
     let order: Vec<_> = as_completed(jobs).map(|job| job.result().unwrap()).collect();
     assert_eq!(order, [1, 200, 400]);
     let mut none = as_completed([pool.submit(sleep_for, 100).unwrap()]);
-    assert!(none.next_deadline(std::time::Instant::now()).is_none());
+    assert!(none.next_deadline(Instant::now()).is_none());
     assert_eq!(none.left(), 1);
     assert_eq!(none.next().unwrap().result().unwrap(), 100);
 }

@@ -55,7 +55,7 @@ fn terminate_gives_up_what_is_there_promptly() {
     let handle = pool.map_async_chunked(sleep_for, vec![60_000; 10_000], 1).unwrap();
     let started = Instant::now();
     pool.terminate();
-    assert!(pool.join_timeout(LIMIT).unwrap());
+    assert!(pool.join_deadline(std::time::Instant::now() + LIMIT).unwrap());
     assert!(started.elapsed() < Duration::from_secs(30));
     assert!(matches!(handle.results(), Err(JobError::Terminated)));
     assert!(matches!(pool.submit(square, 1), Err(SubmitError::Closed)));
@@ -127,7 +127,7 @@ fn build_without_descriptors(free: u64) -> bool {
     assert_eq!(unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit) }, 0);
     let built = Pool::new(100);
     let raised = libc::rlimit { rlim_cur: used + 1000, ..limit };
-    // SAFETY: as above.
+    // SAFETY: a limit of this process, from a place of its type.
     assert_eq!(unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const raised) }, 0);
     let left = std::fs::read_dir("/proc/self/fd").unwrap().count() as u64;
     matches!(built, Err(BuildError::Spawn(_)))

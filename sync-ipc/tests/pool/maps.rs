@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use sync_ipc::pool::SubmitError;
 use sync_ipc::{Bytes, JobError, Pool, RawValue};
@@ -69,6 +69,7 @@ fn imap_with_a_timeout_loses_no_item() {
     assert_eq!(first, 60);
     assert_eq!(results.next_timeout(LIMIT).unwrap().unwrap(), 1);
     assert!(results.next_timeout(LIMIT).is_none());
+    assert!(results.next_deadline(Instant::now() + LIMIT).is_none());
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Start, end, exit code, result, panic.
 
 use std::os::fd::AsFd;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use sync_ipc::{
     Process, ProcessError, SpawnError, active_children, current_process, parent_process, pipe, wait,
@@ -118,6 +118,7 @@ fn a_child_is_alive_and_listed_between_its_start_and_its_end() {
     assert!(process.is_alive() && listed());
     assert_eq!(process.exitcode(), None);
     assert_eq!(process.join_timeout(Duration::from_millis(1)).unwrap(), None);
+    assert_eq!(process.join_deadline(Instant::now()).unwrap(), None);
     assert_eq!(wait(&[process.as_fd()], Some(Duration::ZERO)).unwrap(), [] as [usize; 0]);
     process.terminate().unwrap();
     assert_eq!(process.join_timeout(LIMIT).unwrap(), Some(-libc::SIGTERM));
@@ -162,6 +163,7 @@ fn a_result_that_is_not_there_in_time_can_be_waited_for_again() {
     let (ours, theirs) = pipe().unwrap();
     let process = Process::spawn(receive_one, theirs).unwrap();
     let process = process.result_timeout(Duration::from_millis(1)).unwrap_err();
+    let process = process.result_deadline(Instant::now()).unwrap_err();
     ours.send(&7_u32).unwrap();
     assert_eq!(process.result_timeout(LIMIT).unwrap().unwrap(), 7);
 }
@@ -217,7 +219,7 @@ fn start_another(report: sync_ipc::Connection, daemon: bool) {
 fn watch_parent(report: sync_ipc::Connection) {
     let parent = parent_process().expect("a parent");
     report.send(&(std::process::id(), parent.is_alive(), parent.pid())).unwrap();
-    let ended = parent.join_timeout(LIMIT).unwrap();
+    let ended = parent.join_deadline(Instant::now() + LIMIT).unwrap();
     report.send(&(ended, parent.is_alive())).unwrap();
     sleep_until_killed();
 }

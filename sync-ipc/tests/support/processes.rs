@@ -296,7 +296,7 @@ impl Stepped {
         change(&mut address);
         if address != *pointer as usize {
             *pointer = address as u64;
-            // SAFETY: as above.
+            // SAFETY: our own stopped child, and a place for all of its general registers.
             let set = unsafe {
                 libc::ptrace(libc::PTRACE_SETREGSET, self.child.pid, NT_PRSTATUS, &raw mut place)
             };
@@ -315,7 +315,7 @@ impl Stepped {
         let place = &mut bytes[address - aligned..][..size_of::<Code>()];
         let before = Code::from_ne_bytes((&*place).try_into().expect("as long"));
         place.copy_from_slice(&code.to_ne_bytes());
-        // SAFETY: as above; the page is the child's own copy.
+        // SAFETY: our own stopped child; the page is the child's own copy.
         let done = unsafe {
             libc::ptrace(
                 libc::PTRACE_POKETEXT,

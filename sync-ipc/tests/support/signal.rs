@@ -34,7 +34,7 @@ pub(crate) fn during<T>(pids: impl Fn() -> Vec<u32> + Sync, act: impl FnOnce() -
         struct End<'a>(&'a AtomicBool);
         impl Drop for End<'_> {
             fn drop(&mut self) {
-                // Relaxed: see above.
+                // Relaxed: only its end matters.
                 self.0.store(true, Ordering::Relaxed);
             }
         }

@@ -10,9 +10,9 @@
 //! A heap cannot find a place without comparing, so `Ord` runs under the lock: the one exception in
 //! this crate. What keeps it harmless:
 //!
-//! L1. An [`Arrangement`] changes nothing while it compares. `place`, `choose` and `order` return
-//! what is to be done; `insert`, `remove` and `drain` do it without comparing. A panic in `Ord`
-//! leaves items, order and counts as they were, and the lock open.
+//! L1. An [`Arrangement`] changes nothing while it compares. `insertion_point`, `choose` and
+//! `order` return what is to be done; `insert`, `remove` and `drain` do it without comparing. A
+//! panic in `Ord` leaves items, order and counts as they were, and the lock open.
 //!
 //! L2. An `Ord` that uses the queue whose items it compares panics: otherwise it would wait for its
 //! own thread.
@@ -31,16 +31,16 @@ use crate::buffer::{Buffer, Closed, PopError, PushError, Wake};
 
 /// A container and the order in which it hands items out.
 pub(crate) trait Arrangement<T>: Default {
-    /// Whether `place`, `choose` and `choose_last` call user code.
+    /// Whether `insertion_point`, `choose` and `choose_last` call user code.
     const COMPARES: bool;
-    /// The place of an item to insert.
-    type Place: Copy;
+    /// The position of an item to insert.
+    type InsertionPoint: Copy;
     /// The item to remove or replace.
     type Choice: Copy;
 
-    fn place(&self, item: &T) -> Self::Place;
+    fn insertion_point(&self, item: &T) -> Self::InsertionPoint;
 
-    fn insert(&mut self, place: Self::Place, item: T);
+    fn insert(&mut self, point: Self::InsertionPoint, item: T);
 
     /// Chooses the next item.
     fn choose(&self) -> Option<Self::Choice>;
@@ -178,8 +178,8 @@ impl<T, A: Arrangement<T>> Buffer<T> for Locked<A> {
             drop(held);
             return Err(PushError::Full(item));
         }
-        let place = inner.items.place(&item);
-        inner.items.insert(place, item);
+        let point = inner.items.insertion_point(&item);
+        inner.items.insert(point, item);
         inner.pushed += 1;
         Ok(Wake(inner.getters))
     }
@@ -205,10 +205,10 @@ impl<T, A: Arrangement<T>> Buffer<T> for Locked<A> {
         let mut spoiled = None;
         while inner.items.len() < self.capacity {
             let Some(item) = items.as_slice().first() else { break };
-            let place = go_on(count, &mut spoiled, || inner.items.place(item));
-            let Some(place) = place else { break };
+            let point = go_on(count, &mut spoiled, || inner.items.insertion_point(item));
+            let Some(point) = point else { break };
             let Some(item) = items.next() else { unreachable!("it was looked at just now") };
-            inner.items.insert(place, item);
+            inner.items.insert(point, item);
             inner.pushed += 1;
             count += 1;
         }
@@ -251,8 +251,8 @@ impl<T, A: Arrangement<T>> Buffer<T> for Locked<A> {
             let choice = inner.items.choose_last(&item);
             Some(inner.items.replace(choice, item))
         } else {
-            let place = inner.items.place(&item);
-            inner.items.insert(place, item);
+            let point = inner.items.insertion_point(&item);
+            inner.items.insert(point, item);
             None
         };
         inner.pushed += 1;

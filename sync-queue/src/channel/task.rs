@@ -354,7 +354,7 @@ impl<T> futures_core::Stream for RecvStream<'_, T> {
         if this.ended {
             return Poll::Ready(None);
         }
-        // SAFETY: as above.
+        // SAFETY: `next` is pinned with the stream and not moved.
         let item = match unsafe { Pin::new_unchecked(&mut this.next) }.poll(cx) {
             Poll::Ready(item) => item.ok(),
             Poll::Pending => return Poll::Pending,

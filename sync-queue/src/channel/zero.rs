@@ -503,7 +503,7 @@ impl<T> Zero<T> {
                     Party::Select(ticket) => wakeups.extend(unsafe { ticket.choose() }),
                 }
             }
-            // SAFETY: as above.
+            // SAFETY: the ticket was in this list, whose lock is held.
             wakeups
                 .extend(side.observers.drain(..).filter_map(|ticket| unsafe { ticket.choose() }));
         }

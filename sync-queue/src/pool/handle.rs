@@ -160,10 +160,13 @@ impl<R> JobHandle<R> {
     /// A worker that waits for a job of its own pool: see [`result`](Self::result).
     #[must_use]
     pub fn wait_timeout(&self, timeout: Duration) -> bool {
-        if self.is_done() {
-            return true;
-        }
-        !self.is_hopeless() && self.wait_before(Deadline::after(timeout))
+        self.is_done() || !self.is_hopeless() && self.wait_before(Deadline::after(timeout))
+    }
+
+    /// As [`wait_timeout`](Self::wait_timeout), until `deadline`.
+    #[must_use]
+    pub fn wait_deadline(&self, deadline: Instant) -> bool {
+        self.is_done() || !self.is_hopeless() && self.wait_before(Deadline::at(deadline))
     }
 
     /// Cancels the job if no thread has begun it: its closure is dropped and will not run. Returns
@@ -593,6 +596,21 @@ impl<R> AsCompleted<R> {
                 self.left = 0;
                 Err(Unfinished { handles: self.handles.drain(..).flatten().collect(), total })
             }
+        }
+    }
+
+    /// The next one, waiting at most `timeout`. A timeout too long for the clock means forever.
+    ///
+    /// # Errors
+    ///
+    /// As [`next_deadline`](Self::next_deadline).
+    pub fn next_timeout(
+        &mut self,
+        timeout: Duration,
+    ) -> Result<Option<JobHandle<R>>, Unfinished<R>> {
+        match Instant::now().checked_add(timeout) {
+            Some(deadline) => self.next_deadline(deadline),
+            None => Ok(self.next()),
         }
     }
 

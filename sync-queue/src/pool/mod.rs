@@ -329,6 +329,26 @@ impl ThreadPool {
         self.map_before(items, f, Instant::now().checked_add(timeout), None)
     }
 
+    /// As [`map_timeout`](Self::map_timeout), until `deadline`.
+    ///
+    /// # Errors
+    ///
+    /// As [`map`](Self::map).
+    pub fn map_deadline<I, F, R>(
+        &self,
+        items: I,
+        f: F,
+        deadline: Instant,
+    ) -> Result<Map<R>, SubmitError<()>>
+    where
+        I: IntoIterator,
+        I::Item: Send + 'static,
+        F: Fn(I::Item) -> R + Send + Sync + 'static,
+        R: Send + 'static,
+    {
+        self.map_before(items, f, Some(deadline), None)
+    }
+
     /// As [`map`](Self::map), with at most `ahead` jobs submitted whose results were not handed out
     /// yet: for items without end, or more of them than are to wait in memory. A call of `next`
     /// takes items and submits jobs, then waits for the result of the oldest one.

@@ -58,11 +58,11 @@ impl<T> Default for Stack<T> {
 
 impl<T> Arrangement<T> for Stack<T> {
     const COMPARES: bool = false;
-    type Place = ();
+    type InsertionPoint = ();
     type Choice = ();
 
     #[inline]
-    fn place(&self, _: &T) {}
+    fn insertion_point(&self, _: &T) {}
 
     #[inline]
     fn insert(&mut self, (): (), item: T) {

@@ -130,19 +130,19 @@ impl<T: Ord> Heap<T> {
 
 impl<T: Ord> Arrangement<T> for Heap<T> {
     const COMPARES: bool = true;
-    type Place = usize;
+    type InsertionPoint = usize;
     type Choice = Plan;
 
     #[inline]
-    fn place(&self, item: &T) -> usize {
+    fn insertion_point(&self, item: &T) -> usize {
         self.climb(self.entries.len(), item)
     }
 
     #[inline]
-    fn insert(&mut self, place: usize, item: T) {
+    fn insert(&mut self, point: usize, item: T) {
         self.entries.push((item, self.next));
         self.next += 1;
-        self.raise(self.entries.len() - 1, place);
+        self.raise(self.entries.len() - 1, point);
     }
 
     fn choose(&self) -> Option<Plan> {

@@ -66,7 +66,7 @@ pub(crate) struct Selector {
 // SAFETY: `handed` is one thread's at a time (S3). What is inside was put there by a thread that
 // may send it to the owner, which both ends of the channel require.
 unsafe impl Send for Selector {}
-// SAFETY: as above.
+// SAFETY: threads share the words, which are atomics; `handed` is one thread's at a time (S3).
 unsafe impl Sync for Selector {}
 
 /// The end of the sleep of a chosen selector, of a thread or a task. Used after all locks are
@@ -228,7 +228,7 @@ pub(crate) struct Ticket {
 
 // SAFETY: a selector is `Sync`, and stays in place while a ticket of it is in a list (S2).
 unsafe impl Send for Ticket {}
-// SAFETY: as above.
+// SAFETY: a ticket is read only, and its selector is `Sync` (S2).
 unsafe impl Sync for Ticket {}
 
 impl Ticket {
@@ -259,7 +259,7 @@ impl Ticket {
         // SAFETY: the selector is in place until the exchange succeeds (S2). Only the address of
         // the word is used after that, so no reference to more of the selector is made.
         let word = unsafe { &raw const (*self.selector.as_ptr()).word };
-        // SAFETY: as above.
+        // SAFETY: the selector is in place until the exchange succeeds (S2).
         change(unsafe { &*word }, CHOSEN + self.case).then_some(Wakeup(word))
     }
 

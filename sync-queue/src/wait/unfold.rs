@@ -39,7 +39,7 @@ where
             this.future = Some((this.next)(state));
         }
         let Some(future) = &mut this.future else { return Poll::Ready(None) };
-        // SAFETY: as above.
+        // SAFETY: the future is not moved: it is made and dropped in its place.
         let Poll::Ready(next) = unsafe { Pin::new_unchecked(future) }.poll(context) else {
             return Poll::Pending;
         };

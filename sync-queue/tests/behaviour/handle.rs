@@ -221,7 +221,8 @@ fn as_they_complete_in_time() {
     let deadline = Instant::now() + Duration::from_millis(5);
     assert!(jobs.next_deadline(deadline).unwrap().is_some());
     assert!(jobs.next_deadline(deadline).unwrap().is_some());
-    let unfinished = jobs.next_deadline(deadline).unwrap_err();
+    let unfinished = jobs.next_timeout(Duration::from_millis(5)).unwrap_err();
+    assert!(unfinished.handles.iter().all(|handle| !handle.wait_deadline(deadline)));
     assert_eq!(unfinished.to_string(), "2 (of 4) jobs unfinished");
     assert!(jobs.next().is_none());
     drop((release_a, release_b));

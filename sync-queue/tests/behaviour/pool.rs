@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, mpsc};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use sync_queue::{
     BuildError, JobError, JobHandle, Queue, SubmitError, ThreadPool, Until, as_completed, wait,
@@ -449,6 +449,9 @@ fn a_map_given_up_runs_nothing_more() {
     let mut map = pool
         .map_timeout(0..10, move |_| count.fetch_add(1, SeqCst), Duration::from_millis(2))
         .unwrap();
+    assert!(matches!(map.next(), Some(Err(JobError::TimedOut))), "the only worker is busy");
+    drop(map);
+    let mut map = pool.map_deadline(0..10, |_| (), Instant::now()).unwrap();
     assert!(matches!(map.next(), Some(Err(JobError::TimedOut))), "the only worker is busy");
     drop(map);
     drop(release);

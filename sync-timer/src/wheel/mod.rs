@@ -20,7 +20,7 @@
 //! | location | linked in | moved on by |
 //! |---|---|---|
 //! | `Free` | its chunk's free list | `insert` |
-//! | `Bucket` | the array of one bucket: its tick is after `position` | `advance` into a lower bucket or the heap; `remove` |
+//! | `Bucket` | the array of one bucket: its tick is after `position` | `cascade` into a lower bucket or the heap; `remove` |
 //! | `Run` | the sorted run, without a link back: its tick is `position` or earlier, or it was due when its bucket was drained | `detach`, `remove` |
 //! | `Heap` | the heap: its tick is `position` or earlier | `detach`, `remove` |
 //! | `Detached` | nothing; its key is still good | `attach` back into a bucket or the heap, `release` into `Free` |
@@ -279,22 +279,8 @@ impl<T> TimerWheel<T> {
         let tick = now >> TICK_BITS;
         let mut left = budget;
         loop {
-            if let Some(number) = self.draining {
-                while let Some(&index) = self.bucket(number).entries.last() {
-                    if left == 0 {
-                        return false;
-                    }
-                    left -= 1;
-                    let entries = &self.bucket(number).entries;
-                    let ahead = entries.len().checked_sub(AHEAD + 1).map(|at| entries[at]);
-                    if let Some(ahead) = ahead {
-                        prefetch(self.slab.entry(ahead));
-                    }
-                    self.unlink_bucket(index);
-                    let deadline = self.slab.entry(index).deadline;
-                    self.link(index, deadline);
-                }
-                self.draining = None;
+            if !self.cascade(&mut left) {
+                return false;
             }
             if self.first().is_some_and(|item| item.deadline <= now) {
                 // Earlier than all entries of the buckets (invariant 2).
@@ -324,6 +310,29 @@ impl<T> TimerWheel<T> {
         }
         // Invariant 3: every occupied bucket starts after `tick`.
         self.position = self.position.max(tick);
+        true
+    }
+
+    /// Moves the entries of the bucket that is being drained, `left` at most, into lower buckets or
+    /// the heap. Returns whether none is left.
+    #[inline]
+    fn cascade(&mut self, left: &mut usize) -> bool {
+        let Some(number) = self.draining else { return true };
+        while let Some(&index) = self.bucket(number).entries.last() {
+            if *left == 0 {
+                return false;
+            }
+            *left -= 1;
+            let entries = &self.bucket(number).entries;
+            let ahead = entries.len().checked_sub(AHEAD + 1).map(|at| entries[at]);
+            if let Some(ahead) = ahead {
+                prefetch(self.slab.entry(ahead));
+            }
+            self.unlink_bucket(index);
+            let deadline = self.slab.entry(index).deadline;
+            self.link(index, deadline);
+        }
+        self.draining = None;
         true
     }
 

@@ -52,7 +52,7 @@ impl Protected {
     fn set_and_check(&self, index: u32) {
         // SAFETY: the checker reports accesses that race.
         self.0.with_mut(|value| unsafe { *value = index });
-        // SAFETY: as above.
+        // SAFETY: the checker reports accesses that race.
         self.0.with(|value| assert_eq!(unsafe { *value }, index));
     }
 }
@@ -171,7 +171,7 @@ fn linuxrwlocks(lock: &Lock, _: u32) {
         lock.a.fetch_add(BIAS, Relaxed);
         wait_until(|| lock.a.load(Relaxed) == BIAS);
     }
-    // SAFETY: as above.
+    // SAFETY: the checker reports accesses that race.
     lock.inside.0.with_mut(|value| unsafe { *value = 1 });
     lock.a.fetch_add(BIAS, Release);
 }
@@ -211,7 +211,7 @@ fn barrier(lock: &Lock, index: u32) {
         wait_until(|| lock.b.load(SeqCst) != step);
     }
     if index == 1 {
-        // SAFETY: as above.
+        // SAFETY: the checker reports accesses that race.
         lock.inside.0.with(|value| assert_eq!(unsafe { *value }, 42));
     }
 }

@@ -54,7 +54,7 @@ fn tally(program: &Program, limit: usize, prune: bool) -> Option<Exploration> {
 
 /// Whether two threads may access `plain`, one of them writing, with neither access before the
 /// other: a data race, if `plain` is not atomic. It may only be loaded from and stored to. `None`
-/// as above.
+/// if there are more than `graphs` graphs.
 pub(crate) fn has_race(program: &Program, plain: LocationId, graphs: usize) -> Option<bool> {
     let mut found = false;
     let visit = |graph: &Graph, _: &[Next<'_>]| match graph.is_racy(plain) {

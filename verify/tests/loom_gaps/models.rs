@@ -346,7 +346,7 @@ pub(crate) fn a_notification_is_no_synchronisation() {
             state.1 = true;
             drop(state);
             if waited_for {
-                // SAFETY: as above.
+                // SAFETY: written before the wake-up, as one might think.
                 notifier.data.with_mut(|data| unsafe { *data = 1 });
             }
             notifier.condvar.notify_one();

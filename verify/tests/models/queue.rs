@@ -607,7 +607,7 @@ model! {
 }
 
 model! {
-    /// As above for "full".
+    /// The counterpart for "full", which needs one order that all agree on too.
     fn full_is_true_of_a_moment(order) small {
         let queues = Arc::new([Queue::<u32>::bounded(1), Queue::bounded(1)]);
         let found = Tally::new();

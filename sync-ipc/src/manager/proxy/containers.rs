@@ -240,7 +240,7 @@ impl<T: Serialize + DeserializeOwned> Set<T> {
         key(&self.core.link, item)
     }
 
-    /// Adds an item; whether it is new.
+    /// Adds an item. Returns whether it is new.
     ///
     /// # Errors
     ///
@@ -251,7 +251,7 @@ impl<T: Serialize + DeserializeOwned> Set<T> {
         Ok(matches!(self.map(call)?, Reply::Maybe(None)))
     }
 
-    /// Removes an item; whether it was there.
+    /// Removes an item. Returns whether it was there.
     ///
     /// # Errors
     ///
@@ -428,7 +428,7 @@ impl Namespace {
         self.map(call).map(drop)
     }
 
-    /// Removes a name; whether it was there.
+    /// Removes a name. Returns whether it was there.
     ///
     /// # Errors
     ///
@@ -616,7 +616,7 @@ macro_rules! growing {
                 maybe(&self.core.link, &reply)?.ok_or_else(unexpected)
             }
 
-            /// Removes the first equal item; whether there was one.
+            /// Removes the first equal item. Returns whether there was one.
             ///
             /// # Errors
             ///

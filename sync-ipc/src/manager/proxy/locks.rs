@@ -5,13 +5,14 @@
 
 use core::marker::PhantomData;
 use core::time::Duration;
+use std::time::Instant;
 
 use sync_core::fork::ProcessMark;
 
 use super::super::error::Result;
 use super::super::link::{Core, Takes};
 use super::super::wire::{Call, ConditionCall, LockCall, SemaphoreCall};
-use super::{done, flag, number, proxy};
+use super::{done, flag, number, proxy, until};
 
 /// The server's answer to `acquire`.
 fn acquired(flags: u64) -> Option<bool> {
@@ -60,6 +61,16 @@ macro_rules! lock_methods {
         #[doc(alias = "acquire")]
         pub fn try_lock_for(&self, timeout: Duration) -> Result<Option<$guard<'_>>> {
             self.acquire(Some(timeout))
+        }
+
+        /// Acquires the lock, waiting until `deadline`.
+        ///
+        /// # Errors
+        ///
+        /// [`ManagerError`](crate::manager::ManagerError).
+        #[doc(alias = "acquire")]
+        pub fn try_lock_until(&self, deadline: Instant) -> Result<Option<$guard<'_>>> {
+            self.acquire(Some(until(deadline)))
         }
     };
 }
@@ -231,6 +242,15 @@ macro_rules! semaphore {
                 self.take(Some(timeout))
             }
 
+            /// Takes a permit, waiting until `deadline`.
+            ///
+            /// # Errors
+            ///
+            /// [`ManagerError`](crate::manager::ManagerError).
+            pub fn try_acquire_until(&self, deadline: Instant) -> Result<Option<$permit<'_>>> {
+                self.take(Some(until(deadline)))
+            }
+
             /// Returns permits, this client's own first. Without any of its own, it adds them.
             ///
             /// # Errors
@@ -340,6 +360,15 @@ impl ConditionGuard<'_> {
         self.pause(Some(timeout))
     }
 
+    /// As [`wait_timeout`](Self::wait_timeout), until `deadline`.
+    ///
+    /// # Errors
+    ///
+    /// As [`wait`](Self::wait).
+    pub fn wait_deadline(&mut self, deadline: Instant) -> Result<bool> {
+        self.pause(Some(until(deadline)))
+    }
+
     /// Waits until `ready`, which is called with the lock held, at most `timeout`. Returns its last
     /// answer.
     ///
@@ -350,15 +379,35 @@ impl ConditionGuard<'_> {
     pub fn wait_until_timeout(
         &mut self,
         timeout: Duration,
+        ready: impl FnMut() -> Result<bool>,
+    ) -> Result<bool> {
+        self.wait_until_ready(Instant::now().checked_add(timeout), ready)
+    }
+
+    /// As [`wait_until_timeout`](Self::wait_until_timeout), until `deadline`.
+    ///
+    /// # Errors
+    ///
+    /// As [`wait`](Self::wait); the errors of `ready`.
+    #[doc(alias = "wait_for")]
+    pub fn wait_until_deadline(
+        &mut self,
+        deadline: Instant,
+        ready: impl FnMut() -> Result<bool>,
+    ) -> Result<bool> {
+        self.wait_until_ready(Some(deadline), ready)
+    }
+
+    fn wait_until_ready(
+        &mut self,
+        deadline: Option<Instant>,
         mut ready: impl FnMut() -> Result<bool>,
     ) -> Result<bool> {
-        let deadline = std::time::Instant::now().checked_add(timeout);
         loop {
             if ready()? {
                 return Ok(true);
             }
-            let left = deadline
-                .map(|deadline| deadline.saturating_duration_since(std::time::Instant::now()));
+            let left = deadline.map(until);
             if left.is_some_and(|left| left.is_zero()) {
                 return Ok(false);
             }

@@ -6,6 +6,9 @@ pub(super) mod locks;
 pub(super) mod special;
 pub(super) mod waits;
 
+use core::time::Duration;
+use std::time::Instant;
+
 use super::error::{ManagerError, Result};
 use super::wire::Reply;
 
@@ -63,6 +66,12 @@ macro_rules! proxy {
     };
 }
 pub(super) use proxy;
+
+/// The time until `deadline`, as requests have it: the clocks of the server and the client may be
+/// those of two machines.
+fn until(deadline: Instant) -> Duration {
+    deadline.saturating_duration_since(Instant::now())
+}
 
 /// The error for an answer of the wrong kind.
 fn unexpected() -> ManagerError {

@@ -3,6 +3,7 @@
 use core::fmt;
 use core::marker::PhantomData;
 use core::time::Duration;
+use std::time::Instant;
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -11,7 +12,7 @@ use super::super::error::{ManagerError, Result};
 use super::super::link::{Core, Takes, decode};
 use super::super::shared::Shared;
 use super::super::wire::{Call, Limit, Reply};
-use super::{proxy, unexpected};
+use super::{proxy, unexpected, until};
 use crate::process::handles::{Incoming, Outgoing, encode_to_vec};
 use crate::process::{Entry, entry};
 
@@ -75,6 +76,20 @@ impl Pool {
         timeout: Duration,
     ) -> Result<Option<F::Output>> {
         self.apply_within(f, args, Some(timeout))
+    }
+
+    /// As [`apply_timeout`](Self::apply_timeout), waiting until `deadline`.
+    ///
+    /// # Errors
+    ///
+    /// [`ManagerError`].
+    pub fn apply_deadline<M, F: Entry<M>>(
+        &self,
+        f: F,
+        args: &F::Args,
+        deadline: Instant,
+    ) -> Result<Option<F::Output>> {
+        self.apply_within(f, args, Some(until(deadline)))
     }
 }
 

@@ -2,6 +2,7 @@
 
 use core::marker::PhantomData;
 use core::time::Duration;
+use std::time::Instant;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -11,7 +12,7 @@ use super::super::error::Result;
 use super::super::link::{Core, Takes, decode, encode};
 use super::super::wire::{BarrierCall, Call, EventCall, Limit, QueueCall, Reply};
 use super::containers::maybe;
-use super::{done, flag, length, number, proxy, unexpected};
+use super::{done, flag, length, number, proxy, unexpected, until};
 
 proxy! {
     /// A flag in a manager that clients wait for. Python's `Manager().Event()`.
@@ -68,6 +69,15 @@ impl Event {
         let limit = Some(timeout);
         flag(&self.core.call(Call::Event(EventCall::Wait(limit)), Takes::Limit(limit))?)
     }
+
+    /// As [`wait_timeout`](Self::wait_timeout), until `deadline`.
+    ///
+    /// # Errors
+    ///
+    /// [`ManagerError`](crate::manager::ManagerError).
+    pub fn wait_deadline(&self, deadline: Instant) -> Result<bool> {
+        self.wait_timeout(until(deadline))
+    }
 }
 
 proxy! {
@@ -104,6 +114,15 @@ impl Barrier {
     /// As [`wait`](Self::wait).
     pub fn wait_timeout(&self, timeout: Duration) -> Result<u64> {
         self.pass(Some(timeout))
+    }
+
+    /// As [`wait_timeout`](Self::wait_timeout), until `deadline`.
+    ///
+    /// # Errors
+    ///
+    /// As [`wait`](Self::wait).
+    pub fn wait_deadline(&self, deadline: Instant) -> Result<u64> {
+        self.wait_timeout(until(deadline))
     }
 
     /// Breaks it.
@@ -192,7 +211,7 @@ impl<T: Serialize + DeserializeOwned> Queue<T> {
         self.put_within(item, None).map(drop)
     }
 
-    /// Puts an item if there is room; whether it was put.
+    /// Puts an item if there is room. Returns whether it was put.
     ///
     /// # Errors
     ///
@@ -203,7 +222,7 @@ impl<T: Serialize + DeserializeOwned> Queue<T> {
         self.put_within(item, Some(Duration::ZERO))
     }
 
-    /// Puts an item, waiting at most `timeout` for room; whether it was put.
+    /// Puts an item, waiting at most `timeout` for room. Returns whether it was put.
     ///
     /// # Errors
     ///
@@ -211,6 +230,16 @@ impl<T: Serialize + DeserializeOwned> Queue<T> {
     #[doc(alias = "send_timeout")]
     pub fn put_timeout(&self, item: &T, timeout: Duration) -> Result<bool> {
         self.put_within(item, Some(timeout))
+    }
+
+    /// As [`put_timeout`](Self::put_timeout), waiting until `deadline`.
+    ///
+    /// # Errors
+    ///
+    /// [`ManagerError`](crate::manager::ManagerError).
+    #[doc(alias = "send_deadline")]
+    pub fn put_deadline(&self, item: &T, deadline: Instant) -> Result<bool> {
+        self.put_timeout(item, until(deadline))
     }
 
     /// Takes an item, waiting for one.
@@ -244,6 +273,16 @@ impl<T: Serialize + DeserializeOwned> Queue<T> {
         self.get_within(Some(timeout))
     }
 
+    /// As [`get_timeout`](Self::get_timeout), waiting until `deadline`.
+    ///
+    /// # Errors
+    ///
+    /// [`ManagerError`](crate::manager::ManagerError).
+    #[doc(alias = "recv_deadline")]
+    pub fn get_deadline(&self, deadline: Instant) -> Result<Option<T>> {
+        self.get_timeout(until(deadline))
+    }
+
     fn lease_within(&self, limit: Limit) -> Result<Option<Lease<'_, T>>> {
         match self.queue(QueueCall::Lease(limit), limit)? {
             Reply::Maybe(None) => Ok(None),
@@ -273,6 +312,15 @@ impl<T: Serialize + DeserializeOwned> Queue<T> {
     /// [`ManagerError`](crate::manager::ManagerError).
     pub fn lease_timeout(&self, timeout: Duration) -> Result<Option<Lease<'_, T>>> {
         self.lease_within(Some(timeout))
+    }
+
+    /// As [`lease`](Self::lease), waiting until `deadline`.
+    ///
+    /// # Errors
+    ///
+    /// [`ManagerError`](crate::manager::ManagerError).
+    pub fn lease_deadline(&self, deadline: Instant) -> Result<Option<Lease<'_, T>>> {
+        self.lease_timeout(until(deadline))
     }
 
     /// Returns the number of items. A snapshot.
@@ -321,6 +369,15 @@ impl<T: Serialize + DeserializeOwned> Queue<T> {
     /// [`ManagerError`](crate::manager::ManagerError).
     pub fn join_timeout(&self, timeout: Duration) -> Result<bool> {
         flag(&self.queue(QueueCall::Join(Some(timeout)), Some(timeout))?)
+    }
+
+    /// As [`join`](Self::join), until `deadline`. Returns whether all are finished.
+    ///
+    /// # Errors
+    ///
+    /// [`ManagerError`](crate::manager::ManagerError).
+    pub fn join_deadline(&self, deadline: Instant) -> Result<bool> {
+        self.join_timeout(until(deadline))
     }
 }
 

@@ -55,7 +55,7 @@ impl Ownership {
         })
     }
 
-    /// One level less; whether it is free now.
+    /// Releases one level. Returns whether it is free now.
     fn release(&mut self) -> bool {
         self.depth -= 1;
         if self.depth == 0 {
@@ -143,7 +143,7 @@ struct Permits {
 }
 
 impl Permits {
-    /// One permit of this client's less; whether it had one.
+    /// Takes one permit from this client. Returns whether it had one.
     fn forget(&mut self, client: u64) -> bool {
         match self.held.get_mut(&client) {
             None => false,

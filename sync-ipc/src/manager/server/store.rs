@@ -276,7 +276,7 @@ impl Registry {
         Ok(made)
     }
 
-    /// Removes a name; whether it was there.
+    /// Removes a name. Returns whether it was there.
     pub(super) fn unname(&self, name: &str) -> bool {
         let removed = self.names.lock().remove(name);
         removed.is_some()

@@ -30,7 +30,7 @@ pub(crate) enum Kind {
     Load,
     /// An atomic store.
     Store,
-    /// A read-modify-write; whether it wrote depends on what it read.
+    /// A read-modify-write, which writes or not by what it read.
     Rmw,
     /// A fence.
     Fence,

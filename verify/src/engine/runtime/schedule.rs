@@ -40,7 +40,7 @@ impl Runtime {
                 Runtime::enter(rt);
             }
             if let Err(payload) = catch_unwind(AssertUnwindSafe(f)) {
-                // SAFETY: as above.
+                // SAFETY: the coroutine only runs while its runtime is alive.
                 let this = unsafe { &mut *rt };
                 let (message, at) = this
                     .panic_note
@@ -146,7 +146,7 @@ impl Runtime {
         let end = unsafe { Runtime::schedule(rt) };
         self.events = self.ex.graph.events.len();
         if end == End::Blocked {
-            // SAFETY: as above.
+            // SAFETY: `rt` points to `self`, and no reference from it is held across a resume.
             unsafe { Runtime::drain(rt) };
         }
         RUNTIME.set(std::ptr::null_mut());

@@ -336,13 +336,13 @@ impl List {
         });
         // SAFETY: `before` is null or in the list, and the lock is held.
         match unsafe { before.as_ref() } {
-            // SAFETY: as above.
+            // SAFETY: `before` is in the list, and the lock is held.
             Some(before) => before.links.with_mut(|links| unsafe { (*links).behind = behind }),
             None => self.first = behind,
         }
         // SAFETY: `behind` is null or in the list, and the lock is held.
         match unsafe { behind.as_ref() } {
-            // SAFETY: as above.
+            // SAFETY: `behind` is in the list, and the lock is held.
             Some(behind) => behind.links.with_mut(|links| unsafe { (*links).before = before }),
             None => self.last = before,
         }
@@ -362,11 +362,11 @@ impl List {
         while let Some(waiter) = unsafe { at.as_ref() } {
             // SAFETY: the lock is held. Read before `f`, which may end the waiter's life.
             at = waiter.links.with(|links| unsafe { (*links).behind });
-            // SAFETY: the place of a waiter does not change while it is in the list.
-            let place = waiter.place.with(|place| unsafe { *place });
-            if place.address == address
-                && place.channel.meets(channel)
-                && !f(self, waiter, place.ticket)
+            // SAFETY: the registration of a waiter does not change while it is in the list.
+            let registration = waiter.registration.with(|registration| unsafe { *registration });
+            if registration.address == address
+                && registration.channel.overlaps(channel)
+                && !f(self, waiter, registration.ticket)
             {
                 return;
             }
@@ -424,9 +424,10 @@ impl List {
         let mut at = self.last;
         // SAFETY: `at` is null or in the list.
         while let Some(waiter) = unsafe { at.as_ref() } {
-            // SAFETY: the place of a waiter does not change while it is in the list.
-            let place = waiter.place.with(|place| unsafe { *place });
-            let concerned = place.address == address && place.channel.meets(channel);
+            // SAFETY: the registration of a waiter does not change while it is in the list.
+            let registration = waiter.registration.with(|registration| unsafe { *registration });
+            let concerned =
+                registration.address == address && registration.channel.overlaps(channel);
             let (before, known) = waiter.links.with_mut(|links| {
                 // SAFETY: the lock is held.
                 let links = unsafe { &mut *links };
@@ -448,7 +449,7 @@ impl List {
 pub struct Waiter {
     state: AtomicU8,
     /// Written by the owner while the waiter is `IDLE`.
-    place: UnsafeCell<Place>,
+    registration: UnsafeCell<Registration>,
     links: UnsafeCell<Links>,
     not_sync: PhantomData<core::cell::Cell<()>>,
     _pinned: PhantomPinned,
@@ -456,7 +457,7 @@ pub struct Waiter {
 
 /// The word and the channel that a waiter waits for, and its place in the line.
 #[derive(Clone, Copy)]
-struct Place {
+struct Registration {
     table: *const Table,
     address: usize,
     channel: Channel,
@@ -485,7 +486,7 @@ impl Waiter {
         pub const fn new() -> Self {
             Self {
                 state: AtomicU8::new(IDLE),
-                place: UnsafeCell::new(Place {
+                registration: UnsafeCell::new(Registration {
                     table: ptr::null(),
                     address: 0,
                     channel: Channel::ALL,
@@ -537,9 +538,11 @@ impl Waiter {
         let ticket = list.tickets;
         list.tickets += 1;
         // SAFETY: the waiter is idle, so its memory belongs to this thread.
-        self.place.with_mut(|place| unsafe { *place = Place { table, address, channel, ticket } });
+        self.registration.with_mut(|registration| unsafe {
+            *registration = Registration { table, address, channel, ticket }
+        });
         self.links.with_mut(|links| {
-            // SAFETY: as above.
+            // SAFETY: the links of an idle waiter belong to this thread too.
             let links = unsafe { &mut *links };
             (links.waker, links.passed_over) = (Some(waker), false);
         });
@@ -624,10 +627,10 @@ impl Waiter {
     pub fn cancel(self: Pin<&Self>) {
         if self.stop() {
             // SAFETY: the waiter is idle, so its memory belongs to this thread.
-            let place = self.place.with(|place| unsafe { *place });
+            let registration = self.registration.with(|registration| unsafe { *registration });
             // Only the address is used.
-            let word = ptr::without_provenance(place.address);
-            super::wake_channel(word, 1, place.channel);
+            let word = ptr::without_provenance(registration.address);
+            super::wake_channel(word, 1, registration.channel);
         }
     }
 
@@ -650,10 +653,10 @@ impl Waiter {
 
     /// Returns the bucket of a waiter that is `QUEUED`, unless it is in another process.
     fn bucket(&self) -> Option<&'static Bucket> {
-        // SAFETY: the owner alone writes the place, and does not while the waiter is `QUEUED`.
-        let place = self.place.with(|place| unsafe { *place });
+        // SAFETY: the owner alone writes the registration, and not while the waiter is `QUEUED`.
+        let registration = self.registration.with(|registration| unsafe { *registration });
         let table = table::existing()?;
-        ptr::eq(table, place.table).then(|| table.bucket(place.address))
+        ptr::eq(table, registration.table).then(|| table.bucket(registration.address))
     }
 }
 

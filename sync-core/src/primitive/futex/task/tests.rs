@@ -176,7 +176,7 @@ fn a_task_that_waits_again_at_once_is_not_woken_twice_by_one_wake() {
     struct One(Pin<Arc<Again>>, usize);
     // SAFETY: a waiter is used by one thread at a time: this test has one.
     unsafe impl Sync for One {}
-    // SAFETY: as above.
+    // SAFETY: this test uses its waiters on one thread.
     unsafe impl Send for One {}
     impl Wake for One {
         fn wake(self: Arc<Self>) {
@@ -205,7 +205,8 @@ fn a_task_that_waits_again_at_once_is_not_woken_twice_by_one_wake() {
         assert_eq!(all.woken.load(Ordering::SeqCst), rounds * 40);
     }
     for waiter in &all.waiters {
-        // SAFETY: as above. The wakers hold the array, and go with this.
+        // SAFETY: the parts of a pinned array are pinned. The wakers hold the array, and go with
+        // this.
         unsafe { Pin::new_unchecked(waiter) }.cancel();
     }
 }
