@@ -537,3 +537,25 @@ fn threads_get_a_free_readers_writer_lock_while_a_task_that_was_chosen_is_not_po
     assert!(task.woken() > 0);
     assert_eq!(*task.poll().expect("the lock is free"), 3);
 }
+
+/// The most readers are holds that no thread gives back. The futures wait behind a writer when the
+/// last of these holds is taken.
+#[test]
+fn a_wait_of_a_reader_that_is_dropped_among_too_many_readers_does_not_panic() {
+    const MOST_READERS: u32 = 1 << 25;
+    let _watch = watch();
+    let lock = RwLock::new(());
+    // SAFETY: no hold is released.
+    let raw = unsafe { lock.raw() };
+    for _ in 1..MOST_READERS {
+        raw.read();
+    }
+    let writer = Task::waiting(lock.write_async());
+    let readers = [Task::waiting(lock.read_async()), Task::waiting(lock.read_async())];
+    let upgradable = Task::waiting(lock.upgradable_read_async());
+    raw.read_recursive();
+    drop(writer);
+    drop(readers);
+    drop(upgradable);
+    assert!(lock.is_locked() && !lock.is_locked_exclusive());
+}

@@ -470,6 +470,8 @@ impl<T> Receiver<T> {
 
     /// Receives the next item if there is one, or a sender waiting. Never sleeps.
     ///
+    /// A send that a select has begun is waited for: see [`SelectedOperation`].
+    ///
     /// # Errors
     ///
     /// [`TryRecvError`].
@@ -480,6 +482,8 @@ impl<T> Receiver<T> {
 
     /// Receives the next item, waiting for one at most `timeout`.
     ///
+    /// A send that a select has begun is waited for, also past the time: see [`SelectedOperation`].
+    ///
     /// # Errors
     ///
     /// [`RecvTimeoutError`].
@@ -488,6 +492,8 @@ impl<T> Receiver<T> {
     }
 
     /// Receives the next item, waiting for one until `deadline`.
+    ///
+    /// A send that a select has begun is waited for, also past the time: see [`SelectedOperation`].
     ///
     /// # Errors
     ///

@@ -696,10 +696,16 @@ impl fmt::Debug for Select<'_> {
 
 /// A case that was chosen and begun. Complete it with [`send`](Self::send) or [`recv`](Self::recv).
 ///
-/// Other threads may wait for the completion: a receiver does not pass over the place of a send
-/// that was begun while the channel is open, and with room for none a receiver that was chosen as
-/// the partner waits for the item. Complete it soon, and do not forget it (`mem::forget`): the
-/// receivers would wait until the channel is closed, and the partner forever.
+/// Other threads wait for the completion, and spin and yield meanwhile:
+///
+/// * In a channel with room, no receive passes over the place of a send that was begun. It waits
+///   there until the send is completed or the channel is closed, whatever its own limit: `try_recv`
+///   too, a receive whose time is up or whose token is cancelled, the poll of a task, and a select
+///   that has this receive as a case, with its `default` and its other cases.
+/// * With room for none, a receiver that was chosen as the partner waits for the item.
+///
+/// So complete it soon, and receive nothing from the same channel before that. Do not forget it
+/// (`mem::forget`): the receivers would wait until the channel is closed, and the partner forever.
 ///
 /// # Panics
 ///

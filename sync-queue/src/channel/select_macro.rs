@@ -22,6 +22,11 @@
 /// several such cases one is chosen at random; [`select_biased!`](crate::select_biased!) chooses
 /// the first.
 ///
+/// The expression of an item runs while the place of the item is taken, and receivers of that
+/// channel wait for the item, those with a limit of time and those that never sleep too: see
+/// [`SelectedOperation`](crate::channel::SelectedOperation). An item that takes long to make is
+/// made before the select.
+///
 /// The answers are linearisable: `default` runs only if there was a moment at which no case could
 /// go on. A select on both ends of a channel with room for none never meets itself.
 ///
