@@ -45,13 +45,14 @@
 //! [`ManagerBuilder::tls`].
 //!
 //! The parts: `wire` (messages), `server`, `link` (connections of a client), `proxy`, `shared`
-//! (types of the program's own).
+//! (types of the program's own), `place` (paths of sockets).
 
 mod client;
 mod error;
 mod limits;
 mod link;
 mod pipeline;
+mod place;
 mod proxy;
 mod server;
 #[macro_use]
