@@ -13,6 +13,8 @@ use crate::fork;
 
 /// Returns the stack that `capture` finds; none in a forked child.
 pub(crate) fn stack(capture: impl FnOnce() -> Backtrace) -> Backtrace {
+    // Registers the handler of forks: a fork during the first capture is noticed, too.
+    let _ = fork::ProcessMark::current();
     if fork::is_child() { Backtrace::disabled() } else { capture() }
 }
 
