@@ -55,6 +55,14 @@ impl ProcessMark {
     }
 }
 
+/// Returns whether this process is a forked child, as far as the fork was noticed: locks of other
+/// libraries, `std`'s among them, may be held by threads that are not in it.
+#[cfg(any(feature = "deadlock", feature = "waits"))]
+pub(crate) fn is_child() -> bool {
+    // Relaxed: written only by the fork handler, before the child has a second thread.
+    GENERATION.load(Relaxed) != 0
+}
+
 /// The number ([`primitive::thread::id`](crate::primitive::thread::id)) of the thread that forked
 /// this process, which is the one that lives on from the parent; `None` in a process that was not
 /// forked, or whose fork was not noticed.

@@ -117,6 +117,81 @@ fn a_wait_in_the_destructor_of_a_thread_local_is_listed() {
     thread.join().unwrap();
 }
 
+/// Forks, and returns the status that the child ends with: 14 if it hung for ten seconds, 256 if
+/// `act` was not so.
+#[cfg(target_os = "linux")]
+fn status_of_a_child(act: impl Fn() -> bool) -> i32 {
+    // SAFETY: the child waits, and uses memory, which the C library keeps usable.
+    let pid = unsafe { libc::fork() };
+    assert!(pid >= 0);
+    if pid == 0 {
+        // SAFETY: an alarm for a child that hangs; it ends without what belongs to the parent.
+        unsafe {
+            libc::alarm(10);
+            libc::_exit(i32::from(!act()));
+        }
+    }
+    let mut status = 0;
+    // SAFETY: waits for our own child, and writes to our own variable.
+    assert_eq!(unsafe { libc::waitpid(pid, &raw mut status, 0) }, pid);
+    status
+}
+
+/// `std` captures stacks behind a lock, which a thread of the parent holds at most of these forks.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_forked_child_waits_though_threads_of_the_parent_were_capturing_stacks() {
+    let _watch = watch();
+    let (ended, event) = (AtomicBool::new(false), Event::new());
+    // The fork is noticed because the parent has waited.
+    assert!(!event.wait_timeout(Duration::ZERO) && waits::waiting().len() < usize::MAX);
+    std::thread::scope(|scope| {
+        for _ in 0..3 {
+            scope.spawn(|| {
+                while !ended.load(Relaxed) {
+                    drop(std::backtrace::Backtrace::force_capture());
+                }
+            });
+        }
+        let child = || status_of_a_child(|| !event.wait_timeout(Duration::from_micros(100)));
+        let failed = (0..20).map(|_| child()).find(|&status| status != 0);
+        ended.store(true, Relaxed);
+        assert_eq!(failed, None, "14: the child hung");
+    });
+}
+
+/// Standard error has a lock, too.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_forked_child_prints_its_waits_though_a_thread_of_the_parent_was_printing() {
+    let _watch = watch();
+    let (held, release) = (Event::new(), Event::new());
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let _stderr = std::io::stderr().lock();
+            held.set();
+            release.wait();
+        });
+        held.wait();
+        until_waited_for(&release);
+        let status = status_of_a_child(|| {
+            waits::print();
+            waits::waiting().is_empty()
+        });
+        release.set();
+        assert_eq!(status, 0, "14: the child hung; 256: it lists its parent's wait");
+    });
+}
+
+/// Returns once a thread waits for `event`.
+#[cfg(target_os = "linux")]
+fn until_waited_for(event: &Event) {
+    let inside = (&raw const *event).addr()..(&raw const *event).addr() + size_of::<Event>();
+    while !waits::waiting().iter().any(|wait| inside.contains(&wait.address())) {
+        std::thread::yield_now();
+    }
+}
+
 #[cfg(all(unix, feature = "sigquit"))]
 #[test]
 fn sigquit_prints_and_does_not_kill() {

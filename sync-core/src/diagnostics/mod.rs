@@ -10,5 +10,7 @@ pub(crate) mod instrument;
 pub(crate) mod lock_kind;
 #[cfg(feature = "stats")]
 pub mod stats;
+#[cfg(any(feature = "deadlock", feature = "waits"))]
+pub(crate) mod std_locks;
 #[cfg(feature = "waits")]
 pub mod waits;

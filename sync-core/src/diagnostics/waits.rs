@@ -30,14 +30,19 @@
 //! threads, and are not listed. Without debug information the place of a call is missing, and the
 //! names are those of the functions that were not inlined.
 //!
+//! The child of a fork lists its own waits, without stacks: `std` captures them behind a lock that a
+//! thread of the parent may have held at the fork. A program that the child executes has them again.
+//!
 //! Without the feature the waits are compiled as if this module did not exist.
 
 use core::fmt;
 use core::time::Duration;
 use std::backtrace::Backtrace;
-use std::io::{self, Write};
+#[cfg(all(unix, feature = "sigquit"))]
+use std::io;
 use std::time::Instant;
 
+use crate::diagnostics::std_locks;
 use crate::futex::sleepers::{self, Sleeper};
 
 /// A thread that waits.
@@ -97,7 +102,7 @@ impl Waiting {
     }
 
     /// Returns the call that waits: the outermost function of these crates that was not inlined,
-    /// like `sync_core::wait::event::Event::wait`.
+    /// like `sync_core::wait::event::Event::wait`. Empty in the child of a fork.
     #[must_use]
     pub fn call(&self) -> &str {
         &self.call
@@ -170,11 +175,11 @@ pub fn waiting() -> Vec<Waiting> {
 /// Writes a line for each thread that waits to standard error. An error of the writing is ignored.
 pub fn print() {
     let waiting = waiting();
-    let mut out = io::stderr().lock();
-    let _ = writeln!(out, "{} threads wait:", waiting.len());
+    let mut text = format!("{} threads wait:\n", waiting.len());
     for waiting in waiting {
-        let _ = writeln!(out, "  {waiting}");
+        text += &format!("  {waiting}\n");
     }
+    std_locks::print(&text);
 }
 
 /// Starts a thread that calls [`print()`] whenever the process gets SIGQUIT (Ctrl-\ in a terminal):

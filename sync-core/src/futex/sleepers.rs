@@ -2,7 +2,8 @@
 //! wait of these crates ends.
 //!
 //! A thread enters itself before it sleeps and leaves after it has woken. The list is behind a lock
-//! of `std`; it is no part of any algorithm, and the models are built without it.
+//! of `std`; it is no part of any algorithm, and the models are built without it. In the child of a
+//! fork the list begins empty, and the stack of an entry is not captured (`std_locks`).
 
 use core::cell::Cell;
 use core::sync::atomic::AtomicU32;
@@ -14,6 +15,7 @@ use std::thread::{self, Thread};
 use std::time::Instant;
 
 use super::{Channel, Deadline, system};
+use crate::diagnostics::std_locks;
 use crate::fork::PerProcess;
 
 /// A thread that sleeps.
@@ -63,7 +65,7 @@ impl Entry {
             address: word.addr(),
             since: Instant::now(),
             timed,
-            backtrace: Arc::new(Backtrace::force_capture()),
+            backtrace: Arc::new(std_locks::stack(Backtrace::force_capture)),
         };
         // Relaxed: the numbers only have to differ.
         let number = NEXT.fetch_add(1, Relaxed);

@@ -45,7 +45,7 @@
 //! [`ManagerBuilder::tls`].
 //!
 //! The parts: `wire` (messages), `server`, `link` (connections of a client), `proxy`, `shared`
-//! (types of the program's own).
+//! (types of the program's own), `socket_path` (paths of sockets).
 
 mod client;
 mod error;
@@ -54,6 +54,7 @@ mod link;
 mod pipeline;
 mod proxy;
 mod server;
+mod socket_path;
 #[macro_use]
 mod shared;
 mod start;

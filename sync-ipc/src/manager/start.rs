@@ -4,17 +4,13 @@ use core::fmt;
 use core::ops::Deref;
 use core::sync::atomic::{AtomicI32, Ordering};
 use core::time::Duration;
-use std::ffi::OsString;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::{AsRawFd, OwnedFd};
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt};
-use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Deserialize, Serialize};
 use sync_core::fork::ProcessMark;
 
 use super::client::ManagerClient;
@@ -22,6 +18,7 @@ use super::error::{ManagerError, Result};
 use super::limits::Limits;
 use super::link::{Address, Link};
 use super::server;
+use super::socket_path::{self, OwnPath, SocketPath};
 use super::wire::Refusal;
 #[cfg(feature = "tls")]
 use crate::auth::{AuthError, Identity, Trust};
@@ -29,18 +26,11 @@ use crate::auth::{Key, Listener, Transport};
 use crate::connection::{self, Connection};
 use crate::process::handles::{Descriptor, Outgoing, encode_to_vec};
 use crate::process::{Bytes, Entry, Process, current_process, entry};
-use crate::random::random;
 
 entry!(serve);
 
 /// The time that a server has to end, after the request and after SIGTERM.
 const GRACE: Duration = Duration::from_secs(1);
-
-/// The beginning of the names of the folders that managers make.
-const FOLDER: &str = "sync-ipc-manager-";
-
-/// The longest path of a Unix socket.
-const LONGEST: usize = 100;
 
 /// Configures a [`Manager`]. From [`Manager::builder`].
 #[must_use = "nothing is started before `start`"]
@@ -99,7 +89,10 @@ impl ManagerBuilder {
     /// Serves at this path. Default: a path in a new folder that only this user can enter.
     ///
     /// Use a folder of mode 0700. Only processes of this user and of root are served. A socket that
-    /// a server left there which does not live any more is replaced.
+    /// a server left there which does not live any more is replaced. Of several managers that start
+    /// at one path at the same time one starts; the others get [`ManagerError::Io`] with
+    /// `AddrInUse`. While a manager starts or ends there, the folder has a file of the same name
+    /// with `.lock` at its end.
     pub fn path(mut self, path: impl AsRef<Path>) -> Self {
         self.at = At::Path(path.as_ref().to_owned());
         self
@@ -258,133 +251,13 @@ impl Bound {
                 Ok(Self { address, socket: listener.into(), path: None })
             }
             At::Path(path) => {
-                let listener = match UnixListener::bind(&path) {
-                    Err(error) if error.kind() == io::ErrorKind::AddrInUse && is_dead(&path) => {
-                        std::fs::remove_file(&path)?;
-                        UnixListener::bind(&path)?
-                    }
-                    bound => bound?,
-                };
-                let own = OwnPath::new(path.clone(), false);
+                let (listener, own) = socket_path::listen_at(&path)?;
                 Ok(Self { address: Address::Path(path), socket: listener.into(), path: Some(own) })
             }
             At::Folder => {
-                let folder = new_folder()?;
-                let (path, new) = (folder.join("socket"), folder.join("new"));
-                let own = OwnPath::new(path.clone(), true);
-                let listener = UnixListener::bind(&new)?;
-                // Under its final name it listens already: a socket there that refuses is dead.
-                std::fs::rename(&new, &path)?;
+                let (path, listener, own) = socket_path::listen_in_a_new_folder()?;
                 Ok(Self { address: Address::Path(path), socket: listener.into(), path: Some(own) })
             }
-        }
-    }
-}
-
-/// Whether the path is a socket of this user, at which no process listens.
-fn is_dead(path: &Path) -> bool {
-    let own = rustix::process::geteuid().as_raw();
-    let is_own = std::fs::symlink_metadata(path).is_ok_and(|about| {
-        use std::os::unix::fs::FileTypeExt;
-        about.file_type().is_socket() && about.uid() == own
-    });
-    is_own && connection::is_refused(path)
-}
-
-/// A new folder that only this user can enter. Removes those of managers that were killed together
-/// with their parents.
-fn new_folder() -> io::Result<PathBuf> {
-    let temporary = std::env::temp_dir();
-    let room = FOLDER.len() + 16 + "/socket".len() + 1;
-    let base = if temporary.as_os_str().as_bytes().len() + room <= LONGEST {
-        temporary
-    } else {
-        PathBuf::from("/tmp")
-    };
-    for entry in std::fs::read_dir(&base)?.flatten() {
-        if entry.file_name().as_bytes().starts_with(FOLDER.as_bytes()) {
-            let socket = entry.path().join("socket");
-            if is_dead(&socket) {
-                // Another process may do the same at the same time.
-                let _ = std::fs::remove_file(&socket);
-                let _ = std::fs::remove_dir(entry.path());
-            }
-        }
-    }
-    loop {
-        let number = u64::from_ne_bytes(random()?);
-        let folder = base.join(format!("{FOLDER}{number:016x}"));
-        match std::fs::DirBuilder::new().mode(0o700).create(&folder) {
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-            made => return made.map(|()| folder),
-        }
-    }
-}
-
-/// The path of a manager's socket.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-struct SocketPath {
-    #[serde(serialize_with = "write_path", deserialize_with = "read_path")]
-    path: PathBuf,
-    /// Whether its folder was made for it.
-    has_folder: bool,
-    /// Device and inode of the socket.
-    file: Option<(u64, u64)>,
-}
-
-/// A path need not be text.
-fn write_path<S: Serializer>(path: &Path, serializer: S) -> core::result::Result<S::Ok, S::Error> {
-    serializer.serialize_bytes(path.as_os_str().as_bytes())
-}
-
-fn read_path<'de, D: Deserializer<'de>>(
-    deserializer: D,
-) -> core::result::Result<PathBuf, D::Error> {
-    Ok(OsString::from_vec(Bytes::deserialize(deserializer)?.0).into())
-}
-
-/// A path that is removed when it is dropped, by the process that made this value: by the server,
-/// while it still listens there, and by its parent if the server was killed.
-#[derive(Debug)]
-struct OwnPath {
-    socket: Option<SocketPath>,
-    mark: ProcessMark,
-}
-
-fn file_at(path: &Path) -> Option<(u64, u64)> {
-    std::fs::symlink_metadata(path).ok().map(|about| (about.dev(), about.ino()))
-}
-
-impl OwnPath {
-    fn new(path: PathBuf, has_folder: bool) -> Self {
-        SocketPath { file: file_at(&path), path, has_folder }.own()
-    }
-
-    /// For a path that the server has removed: another one may have been started there since.
-    fn forget(mut self) {
-        self.socket = None;
-    }
-}
-
-impl SocketPath {
-    fn own(self) -> OwnPath {
-        OwnPath { socket: Some(self), mark: ProcessMark::current() }
-    }
-}
-
-impl Drop for OwnPath {
-    fn drop(&mut self) {
-        if !self.mark.is_current() {
-            return;
-        }
-        let Some(SocketPath { path, has_folder, file }) = &self.socket else { return };
-        // At a path of the user's choice, another manager may have been started since.
-        if *has_folder || *file == file_at(path) {
-            let _ = std::fs::remove_file(path);
-        }
-        if let Some(folder) = path.parent().filter(|_| *has_folder) {
-            let _ = std::fs::remove_file(folder.join("new"));
-            let _ = std::fs::remove_dir(folder);
         }
     }
 }
@@ -457,7 +330,12 @@ fn serve(setup: Setup) -> core::result::Result<(), Refusal> {
     let _ = ready.send_bytes(&[1]);
     drop(ready);
     // Also if the parent was killed, and does not.
-    let served = server.run(listener, || drop(socket.map(SocketPath::own))).map_err(system);
+    let unpublish = || {
+        if let Some(socket) = socket {
+            socket.own().unpublish();
+        }
+    };
+    let served = server.run(listener, unpublish).map_err(system);
     core::mem::forget(server);
     served
 }
@@ -622,6 +500,10 @@ impl Server {
     /// The errors of `poll`.
     pub fn run(self) -> io::Result<()> {
         let Self { server, listener, path, .. } = self;
-        server.run(listener, || drop(path))
+        server.run(listener, || {
+            if let Some(own) = path {
+                own.unpublish();
+            }
+        })
     }
 }

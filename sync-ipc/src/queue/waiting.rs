@@ -22,6 +22,10 @@ const SWEEP_EVERY: u64 = 10;
 /// power of two.
 const SWEEP_TURN: u32 = 1024;
 
+/// The length in bytes from which on an item prefers the lowest free slot: a copy of that many
+/// takes much longer than the search for the slot.
+const LARGE: usize = 1 << 15;
+
 impl<T> Queue<T> {
     #[cold]
     pub(super) fn with_room<R>(
@@ -55,10 +59,14 @@ impl<T> Queue<T> {
         if self.other_end.is_some() && self.other_end_is_gone(RECEIVERS_LEFT, false) {
             return Err(RingError::Disconnected);
         }
-        match channel.start_send(peers) {
+        let start_send = || match self.stride {
+            LARGE.. => channel.start_send_large(peers),
+            _ => channel.start_send(peers),
+        };
+        match start_send() {
             Err(RingError::Full) if look || self.time_to_sweep() => {
                 self.sweep(false)?;
-                match channel.start_send(peers) {
+                match start_send() {
                     // A receiver that was killed leaves no note.
                     Err(RingError::Full) if self.other_end_is_gone(RECEIVERS_LEFT, true) => {
                         Err(RingError::Disconnected)

@@ -58,10 +58,29 @@ impl Channel<'_> {
     /// [`RingError::Closed`], and those of [`Ring::claim`].
     #[inline]
     pub fn start_send<P: Peers>(&self, peers: &P) -> Result<Claim, RingError> {
+        self.start_send_by(peers, |ring| ring.claim(peers))
+    }
+
+    /// As [`start_send`](Self::start_send), for large items: see [`Ring::claim_lowest`].
+    ///
+    /// # Errors
+    ///
+    /// As [`start_send`](Self::start_send).
+    #[inline]
+    pub fn start_send_large<P: Peers>(&self, peers: &P) -> Result<Claim, RingError> {
+        self.start_send_by(peers, |ring| ring.claim_lowest(peers))
+    }
+
+    #[inline]
+    fn start_send_by<P: Peers>(
+        &self,
+        peers: &P,
+        claim: impl FnOnce(&Ring<'_>) -> Result<Claim, RingError>,
+    ) -> Result<Claim, RingError> {
         if self.is_closed(peers) {
             return Err(RingError::Closed);
         }
-        let claim = self.ring.claim(peers)?;
+        let claim = claim(&self.ring)?;
         // SeqCst: pairs with the fence in `ended` (invariant 1).
         peers.fence_after_change();
         // Relaxed: the fence orders it.

@@ -127,6 +127,9 @@ const USE: u64 = u64::MAX >> 2;
 /// the two together are the use, also if senders died before they wrote an origin.
 const ORIGIN_SHIFT: u32 = 28;
 
+/// The number of slots that [`Ring::claim_lowest`] looks at first.
+const LOWEST: usize = 64;
+
 /// The number of slots that a sweep compares with the cells at a time.
 const BATCH: usize = 512;
 
@@ -280,11 +283,38 @@ impl Ring<'_> {
     /// [`RingError::Full`]: at one moment of the call no slot was free.
     /// [`RingError::NotAttached`], [`RingError::Corrupted`].
     pub fn claim<P: Peers>(&self, peers: &P) -> Result<Claim, RingError> {
-        let me = Self::me(peers)?;
-        // Relaxed: a hint where a free slot is likely: slots are freed in the order in which they
-        // were filled, more or less.
+        self.claim_from(peers, self.likely(peers))
+    }
+
+    /// Claims a free slot, the lowest one if it is among the first [`LOWEST`]. For large items: a
+    /// slot that was just freed is in the processor's cache, where a slot that was not used for a
+    /// lap is not; and a queue that is never full does not touch the memory of its other slots.
+    ///
+    /// # Errors
+    ///
+    /// As [`claim`](Self::claim).
+    pub fn claim_lowest<P: Peers>(&self, peers: &P) -> Result<Claim, RingError> {
+        // Relaxed: a hint, as in `likely`.
+        let lowest = self.slots.iter().take(LOWEST).position(|word| {
+            let seen = peers.at(word).load(Ordering::Relaxed);
+            seen & STATE == FREE
+        });
+        self.claim_from(peers, lowest.unwrap_or_else(|| self.likely(peers)))
+    }
+
+    /// Where a free slot is likely: slots are freed in the order in which they were filled, more or
+    /// less.
+    #[inline]
+    fn likely<P: Peers>(&self, peers: &P) -> usize {
+        // Relaxed: a hint.
         let hint = (peers.at(self.tail).load(Ordering::Relaxed) & self.number()) as usize;
-        let start = hint.min(self.slots.len());
+        hint.min(self.slots.len())
+    }
+
+    /// Claims a free slot, looking from `start` on, which is at most the number of slots.
+    #[inline]
+    fn claim_from<P: Peers>(&self, peers: &P, start: usize) -> Result<Claim, RingError> {
+        let me = Self::me(peers)?;
         let mut before = None;
         for _ in 0..ATTEMPTS {
             let mut uses = 0_u64;

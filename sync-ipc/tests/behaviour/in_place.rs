@@ -37,6 +37,33 @@ fn large_items_are_written_and_read_where_they_lie() {
     assert_eq!(sender.join(), 0);
 }
 
+/// The memory that was just read is in the processor's cache. And what no item needed is untouched.
+#[test]
+fn a_large_item_lies_where_the_last_one_lay() {
+    let segment = segment(5 * LARGE);
+    let queue = InPlaceQueue::<[u8; LARGE]>::create(&segment, "queue", 4).expect("room");
+    let mut places = Vec::new();
+    for _ in 0..10 {
+        let loan = queue.loan().expect("room");
+        places.push((&raw const *loan).addr());
+        loan.put().expect("open");
+        queue.get().expect("an item").ack();
+    }
+    places.dedup();
+    assert_eq!(places.len(), 1);
+    // With an item under way there are two places.
+    queue.loan().and_then(|loan| loan.put()).expect("room");
+    for _ in 0..10 {
+        let loan = queue.loan().expect("room");
+        places.push((&raw const *loan).addr());
+        loan.put().expect("open");
+        queue.get().expect("an item").ack();
+    }
+    places.sort_unstable();
+    places.dedup();
+    assert_eq!(places.len(), 2);
+}
+
 #[test]
 fn it_is_the_same_queue_as_the_one_that_copies() {
     let segment = segment(4096);

@@ -8,9 +8,12 @@ mod fuzz;
 mod life;
 mod locks;
 mod objects;
+#[path = "../support/processes.rs"]
+mod processes;
 mod remote;
 #[path = "../support/signal.rs"]
 mod signal;
 mod signals;
+mod starts;
 mod storm;
 mod support;

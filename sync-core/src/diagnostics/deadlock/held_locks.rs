@@ -3,13 +3,13 @@
 use core::cell::RefCell;
 use core::panic::Location;
 use std::backtrace::Backtrace;
-use std::io::Write;
 use std::sync::Arc;
 use std::thread;
 
 use super::cycle::{self, Cycle, Lock, Step};
 use super::lock_order::{self, Node};
 use crate::diagnostics::quiet::unreported;
+use crate::diagnostics::std_locks;
 use crate::user_code;
 
 /// A lock that the thread holds.
@@ -134,7 +134,7 @@ fn step(held: &Held, asks_for: Lock, asked_at: &'static Location<'static>) -> St
         held_since: held.since,
         asks_for,
         asked_at,
-        backtrace: Arc::new(Backtrace::capture()),
+        backtrace: Arc::new(std_locks::stack(Backtrace::capture)),
     }
 }
 
@@ -152,9 +152,7 @@ fn deliver(cycle: Cycle, report: Report) {
         return;
     }
     assert!(!may_unwind, "{cycle}");
-    // An error of the write is ignored: standard error may be closed or full, and a panic is not
-    // allowed here.
-    let _ = writeln!(std::io::stderr(), "{cycle}");
+    std_locks::print(&format!("{cycle}\n"));
 }
 
 impl Drop for Node {
