@@ -46,7 +46,7 @@
 use core::cell::Cell;
 use core::fmt;
 
-use crate::diagnostics::instrument::Instrument;
+use crate::diagnostics::instrument::{Attempt, Instrument};
 use crate::diagnostics::lock_kind::LockKind;
 use crate::primitive::atomic::{
     AtomicU32,
@@ -278,7 +278,44 @@ impl Once {
     #[cold]
     #[track_caller]
     fn call(&self, poisoned: Option<&'static str>, f: &mut dyn FnMut(&OnceState)) {
-        self.call_by(poisoned, f, |state| Some(self.queue(state)));
+        let attempt = self.instrument.attempt(|| self.is_running());
+        // Acquire, also on the failure of the exchange: as in `call_by`.
+        let mut state = self.state.load(Acquire);
+        // Most calls that come here are the first one. They go no further: the wait of the others
+        // needs registers and a jump table that the first call need not pay for.
+        if state == INCOMPLETE {
+            match self.state.compare_exchange(INCOMPLETE, RUNNING, Acquire, Acquire) {
+                Ok(_) => {
+                    attempt.ended(true);
+                    return self.run(INCOMPLETE, f);
+                }
+                Err(seen) => state = seen,
+            }
+        }
+        self.call_contended(attempt, state, poisoned, f);
+    }
+
+    #[cold]
+    #[inline(never)]
+    #[track_caller]
+    fn call_contended(
+        &self,
+        attempt: Attempt<'_>,
+        state: u32,
+        poisoned: Option<&'static str>,
+        f: &mut dyn FnMut(&OnceState),
+    ) {
+        self.call_from(attempt, state, poisoned, f, |state| Some(self.queue(state)));
+    }
+
+    /// Runs `f`, for the thread that has set `RUNNING` in the place of the state `before`.
+    #[inline]
+    fn run(&self, before: u32, f: &mut dyn FnMut(&OnceState)) {
+        let mut running = Running { once: self, becomes: POISONED };
+        let asked =
+            OnceState { poisoned: before & STATE == POISONED, becomes: Cell::new(COMPLETE) };
+        f(&asked);
+        running.becomes = asked.becomes.get();
     }
 
     /// Runs `f` unless a closure has run. While another thread runs one, `wait` returns the next
@@ -291,10 +328,24 @@ impl Once {
         f: &mut dyn FnMut(&OnceState),
         wait: impl Fn(u32) -> Option<u32>,
     ) -> bool {
-        let mut attempt = self.instrument.attempt(|| self.is_running());
-        // Acquire, also on the failure of the exchange: pairs with the Release of the swap in
+        let attempt = self.instrument.attempt(|| self.is_running());
+        // Acquire, also on the failure of the exchanges: pairs with the Release of the swap in
         // `Running::drop`.
-        let mut state = self.state.load(Acquire);
+        let state = self.state.load(Acquire);
+        self.call_from(attempt, state, poisoned, f, wait)
+    }
+
+    /// The rest of [`call_by`](Self::call_by), with the state that was loaded last.
+    #[inline]
+    #[track_caller]
+    fn call_from(
+        &self,
+        mut attempt: Attempt<'_>,
+        mut state: u32,
+        poisoned: Option<&'static str>,
+        f: &mut dyn FnMut(&OnceState),
+        wait: impl Fn(u32) -> Option<u32>,
+    ) -> bool {
         loop {
             match (state & STATE, poisoned) {
                 (COMPLETE, _) => break,
@@ -312,13 +363,7 @@ impl Once {
                         continue;
                     }
                     attempt.ended(true);
-                    let mut running = Running { once: self, becomes: POISONED };
-                    let asked = OnceState {
-                        poisoned: state & STATE == POISONED,
-                        becomes: Cell::new(COMPLETE),
-                    };
-                    f(&asked);
-                    running.becomes = asked.becomes.get();
+                    self.run(state, f);
                     return true;
                 }
                 _ => {

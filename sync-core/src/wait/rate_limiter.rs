@@ -93,6 +93,7 @@ pub struct RateLimiter {
     paid: AtomicU64,
     /// Nanoseconds between two tokens.
     interval: u64,
+    /// At most `DEEPEST / interval` (invariant 4). A division that `new` and `burst` pay for.
     burst: u32,
     closed: Event,
 }
@@ -117,7 +118,7 @@ impl RateLimiter {
             Self {
                 paid: AtomicU64::new(0),
                 interval: interval as u64,
-                burst: tokens,
+                burst: capped(tokens, interval as u64),
                 closed: Event::new(),
             }
         }
@@ -134,7 +135,7 @@ impl RateLimiter {
     #[track_caller]
     pub const fn burst(mut self, burst: u32) -> Self {
         assert!(burst != 0, "a bucket for no token");
-        self.burst = burst;
+        self.burst = capped(burst, self.interval);
         self
     }
 
@@ -178,10 +179,11 @@ impl RateLimiter {
     ///
     /// Like [`try_acquire`](Self::try_acquire).
     pub fn try_acquire_many(&self, n: u32) -> Result<(), TryAcquireError> {
-        self.take(n, Some(0)).map_err(|error| match error {
-            TryAcquireError::TimedOut => TryAcquireError::NoPermits,
-            error => error,
-        })
+        if self.closed.is_set() {
+            return Err(TryAcquireError::Closed);
+        }
+        let now = self.now();
+        self.take_at(n, now, now).map(|_| ()).ok_or(TryAcquireError::NoPermits)
     }
 
     /// Like [`acquire`](Self::acquire), if the token is due within `timeout`. If it is not, that is
@@ -391,6 +393,7 @@ impl RateLimiter {
     /// which they are due. `None`, and nothing is taken, if that is after `latest`. For the models,
     /// which have no clock.
     #[doc(hidden)]
+    #[inline]
     pub fn take_at(&self, n: u32, now: u64, latest: u64) -> Option<u64> {
         if n == 0 {
             return Some(now);
@@ -411,12 +414,14 @@ impl RateLimiter {
         }
     }
 
-    /// The time in which an empty bucket becomes full (invariant 4).
+    /// The time in which an empty bucket becomes full. It does not overflow (invariant 4).
+    #[inline]
     fn depth(&self) -> u64 {
-        self.interval * u64::from(self.burst).min(DEEPEST / self.interval)
+        self.interval * u64::from(self.burst)
     }
 
     /// The time: see "State".
+    #[inline]
     fn now(&self) -> u64 {
         let start = START.get(|parents| parents.copied().unwrap_or_else(Instant::now));
         nanoseconds(start.elapsed()).saturating_add(self.depth())
@@ -436,8 +441,16 @@ impl Drop for Reserved<'_> {
     }
 }
 
+/// Returns the number of tokens of a bucket that fills in [`DEEPEST`] at most.
+const fn capped(burst: u32, interval: u64) -> u32 {
+    let most = DEEPEST / interval;
+    if (burst as u64) < most { burst } else { most as u32 }
+}
+
+/// In 64 bits, and `u64::MAX` where they do not suffice.
+#[inline]
 fn nanoseconds(time: Duration) -> u64 {
-    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
+    time.as_secs().saturating_mul(1_000_000_000).saturating_add(u64::from(time.subsec_nanos()))
 }
 
 #[track_caller]

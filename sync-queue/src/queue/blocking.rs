@@ -49,7 +49,9 @@ impl<B> Blocking<B> {
         }
     }
 
-    #[inline]
+    // Always inline: the attempts of the waits use it too, and with two users the compiler makes a
+    // call of it, which costs the fast path of `put` 7 instructions.
+    #[inline(always)]
     pub(crate) fn try_put<T>(&self, item: T) -> Result<(), PushError<T>>
     where
         B: Buffer<T>,
@@ -59,7 +61,8 @@ impl<B> Blocking<B> {
         Ok(())
     }
 
-    #[inline]
+    // Always inline: as `try_put`.
+    #[inline(always)]
     pub(crate) fn try_get<T>(&self) -> Result<T, PopError>
     where
         B: Buffer<T>,
@@ -216,6 +219,7 @@ impl<B> Blocking<B> {
     }
 
     /// Puts the item. `None`: there is no room, and `held` has it again.
+    #[inline(never)]
     fn attempt_put<T>(&self, held: &mut Option<T>) -> Option<Result<(), PushError<T>>>
     where
         B: Buffer<T>,
@@ -233,6 +237,7 @@ impl<B> Blocking<B> {
     }
 
     /// Gets an item. `None`: there is none.
+    #[inline(never)]
     fn attempt_get<T>(&self) -> Option<Result<T, PopError>>
     where
         B: Buffer<T>,
