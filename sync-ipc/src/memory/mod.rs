@@ -49,6 +49,9 @@ unsafe impl Sync for View {}
 impl Mapping {
     /// Maps the first `len` bytes of a sealed memfd, whose size the caller has checked.
     pub(crate) fn new(memfd: impl AsFd, len: usize) -> Result<Self> {
+        // Registers the handler of forks: a child that waits for something in this memory must know
+        // that it is one, for the diagnostics of sync-core use no lock of std there.
+        let _ = sync_core::fork::ProcessMark::current();
         // SAFETY: a fresh mapping at an address of the kernel's choice; nothing else is there.
         let base = unsafe {
             mmap(
