@@ -151,7 +151,7 @@ struct SlotRef<'a> {
     slot: &'a Slot,
 }
 
-// SAFETY: as above.
+// SAFETY: shared by the models, of which the checker finds those that race.
 unsafe impl Send for SlotRef<'_> {}
 
 impl Drop for SlotRef<'_> {

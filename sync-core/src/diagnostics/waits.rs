@@ -30,8 +30,9 @@
 //! threads, and are not listed. Without debug information the place of a call is missing, and the
 //! names are those of the functions that were not inlined.
 //!
-//! The child of a fork lists its own waits, without stacks: `std` captures them behind a lock that a
-//! thread of the parent may have held at the fork. A program that the child executes has them again.
+//! The child of a fork lists its own waits, without stacks: `std` captures them behind a lock that
+//! a thread of the parent may have held at the fork. A program that the child executes has them
+//! again.
 //!
 //! Without the feature the waits are compiled as if this module did not exist.
 
