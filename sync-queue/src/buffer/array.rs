@@ -362,6 +362,16 @@ impl<T> Array<T> {
         }
     }
 
+    /// Returns whether no item is inside and the tail is open: a hint, without the fence of the
+    /// answer "empty". A thread that sleeps because of it confirms it by `set_getters_parked`.
+    #[inline]
+    pub(crate) fn looks_empty(&self) -> bool {
+        // Relaxed, both: a hint. The stamp first: where an item is inside, the tail is not read,
+        // whose cache line is the putters'.
+        let position = self.head.relaxed() & !FLAGS;
+        self.slot(position).stamp() == position && self.tail.relaxed() & !PARKED == position
+    }
+
     /// Returns whether a put would find room.
     pub(crate) fn has_room(&self) -> bool {
         let tail = self.tail.acquire() & !FLAGS;

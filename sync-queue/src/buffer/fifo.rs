@@ -145,6 +145,12 @@ impl<T> Fifo<T> {
         }
     }
 
+    /// Returns whether no item is inside and the buffer is open: a hint, and the cheaper answer.
+    #[inline]
+    pub(crate) fn looks_empty(&self) -> bool {
+        either!(self, buffer => buffer.looks_empty())
+    }
+
     /// Returns a number that changes with each push and with the close.
     pub(crate) fn arrivals(&self) -> u64 {
         either!(self, buffer => buffer.arrivals())

@@ -366,6 +366,14 @@ impl<T> List<T> {
         }
     }
 
+    /// Returns whether no item is inside and the tail is open: a hint, as that of the array.
+    #[inline]
+    pub(crate) fn looks_empty(&self) -> bool {
+        // Relaxed, both: a hint.
+        let head = self.head.cursor.relaxed();
+        head & HAS_NEXT == 0 && self.tail.cursor.relaxed() & !PARKED == head & !FLAGS
+    }
+
     /// Returns whether an item of the head's own block is inside. `false` may be wrong.
     #[inline]
     fn is_before_tail(&self, head: u64) -> bool {

@@ -104,10 +104,24 @@ impl<T> Flavor<T> {
 /// The operations of a select: see `select::Operation`.
 impl<T> Flavor<T> {
     pub(super) fn start_recv(&self) -> Option<Token> {
-        match self.recv(Timeout::None) {
+        let received = match self {
+            // Not by `recv`, which prepares to wait.
+            Self::Queue(queue) => queue.try_get(),
+            _ => self.recv(Timeout::None),
+        };
+        match received {
             Ok(item) => Some(Token::Item(Stash::new(item))),
             Err(PopError::Empty) => None,
             Err(PopError::Closed) => Some(Token::Closed),
+        }
+    }
+
+    /// As [`start_recv`](Self::start_recv), for a caller that watches the channel before it sleeps:
+    /// it may miss an item that came a moment ago.
+    pub(super) fn attempt_recv(&self) -> Option<Token> {
+        match self {
+            Self::Queue(queue) if queue.buffer.looks_empty() => None,
+            _ => self.start_recv(),
         }
     }
 

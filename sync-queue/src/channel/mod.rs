@@ -55,6 +55,7 @@
 
 mod error;
 mod flavor;
+mod operation;
 mod select;
 mod select_error;
 mod select_macro;

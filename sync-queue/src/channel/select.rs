@@ -9,7 +9,8 @@
 //! # Algorithm
 //!
 //! 1. Try each case. The first that can go on is chosen: a receive takes its item out, a send takes
-//!    room for its item (a place in the array), or a partner.
+//!    room for its item (a place in the array), or a partner. A call that may wait looks without a
+//!    fence: it may miss an item that came a moment ago, which step 2 finds.
 //! 2. If none can, watch all of them: a ticket of one [`Selector`] goes into the list of each
 //!    channel. A case that has become possible meanwhile ends this.
 //! 3. Sleep until a thread chooses the selector, which names the case, or until the time is up.
@@ -49,125 +50,18 @@ use sync_core::primitive::{MODELLED, thread};
 use sync_core::{CancelToken, Cancelled};
 
 use crate::channel::error::{RecvError, SendError};
+use crate::channel::operation::Operation;
 use crate::channel::select_error::{
     ReadyTimeoutError, SelectTimeoutError, TryReadyError, TrySelectError,
 };
 use crate::channel::token::Token;
 use crate::channel::{Receiver, Sender};
-use crate::wait::random::random_below;
+use crate::wait::random::Draws;
 use crate::wait::selector::{Ended, Selector};
 use crate::wait::timeout::Timeout;
 
 /// The number of times that a select yields and tries again before it sleeps.
 const YIELDS: u32 = if MODELLED { 0 } else { 16 };
-
-/// An end of a channel, as a case of a select. The calls are those of the algorithm above.
-pub(crate) trait Operation {
-    /// Begins the operation, if it can go on.
-    fn start(&self) -> Option<Token>;
-
-    /// Begins the operation after `selector` was chosen for it.
-    fn accept(&self, selector: &Selector) -> Option<Token>;
-
-    /// Adds a ticket. Returns `false` if the operation can go on.
-    fn watch(&self, selector: &Selector, case: u32, observe: bool) -> bool;
-
-    fn unwatch(&self, selector: &Selector);
-
-    /// Returns whether the operation can go on at the moment.
-    fn is_ready(&self) -> bool;
-
-    /// Returns a number that changes whenever the operation becomes possible (L1).
-    fn version(&self) -> u64;
-
-    /// Returns when the operation becomes possible by the clock alone.
-    fn due(&self) -> Option<Instant>;
-
-    /// Leaves an operation that was begun.
-    fn leave(&self, token: Token);
-
-    /// Returns the address of the channel, and whether this is the receiving end.
-    fn id(&self) -> (*const (), bool);
-}
-
-impl<T> Operation for Sender<T> {
-    fn start(&self) -> Option<Token> {
-        self.channel.flavor.start_send()
-    }
-
-    fn accept(&self, selector: &Selector) -> Option<Token> {
-        self.channel.flavor.accept_send(selector)
-    }
-
-    fn watch(&self, selector: &Selector, case: u32, observe: bool) -> bool {
-        self.channel.flavor.watch(false, selector, case, observe)
-    }
-
-    fn unwatch(&self, selector: &Selector) {
-        self.channel.flavor.unwatch(false, selector);
-    }
-
-    fn is_ready(&self) -> bool {
-        self.channel.flavor.is_ready(false)
-    }
-
-    fn version(&self) -> u64 {
-        self.channel.flavor.version(false)
-    }
-
-    fn due(&self) -> Option<Instant> {
-        None
-    }
-
-    fn leave(&self, token: Token) {
-        // SAFETY: the token is from this channel: `SelectedOperation` keeps the two together.
-        drop(unsafe { self.channel.flavor.finish_send(token, None) });
-    }
-
-    fn id(&self) -> (*const (), bool) {
-        (self.channel.address(), false)
-    }
-}
-
-impl<T> Operation for Receiver<T> {
-    fn start(&self) -> Option<Token> {
-        self.channel.flavor.start_recv()
-    }
-
-    fn accept(&self, selector: &Selector) -> Option<Token> {
-        self.channel.flavor.accept_recv(selector)
-    }
-
-    fn watch(&self, selector: &Selector, case: u32, observe: bool) -> bool {
-        self.channel.flavor.watch(true, selector, case, observe)
-    }
-
-    fn unwatch(&self, selector: &Selector) {
-        self.channel.flavor.unwatch(true, selector);
-    }
-
-    fn is_ready(&self) -> bool {
-        self.channel.flavor.is_ready(true)
-    }
-
-    fn version(&self) -> u64 {
-        self.channel.flavor.version(true)
-    }
-
-    fn due(&self) -> Option<Instant> {
-        self.channel.flavor.due()
-    }
-
-    fn leave(&self, token: Token) {
-        // The item is leaked, not dropped: a `Select` may be on another thread than the channel,
-        // and the item need not be `Send` then.
-        drop(token);
-    }
-
-    fn id(&self) -> (*const (), bool) {
-        (self.channel.address(), true)
-    }
-}
 
 /// One case. Made by [`Select`] and by the macros.
 #[derive(Clone, Copy)]
@@ -207,8 +101,9 @@ fn shuffle(cases: &mut [Case<'_>], biased: bool) {
     if biased || MODELLED {
         return;
     }
+    let mut draws = Draws::new(cases.len());
     for at in 1..cases.len() {
-        cases.swap(at, random_below(at + 1));
+        cases.swap(at, draws.below(at + 1));
     }
 }
 
@@ -219,6 +114,8 @@ trait Want<'a> {
     const OBSERVES: bool;
     /// Tries one case.
     fn get(case: &Case<'a>) -> Option<Self::Answer>;
+    /// Tries one case, and may miss what happened a moment ago.
+    fn attempt(case: &Case<'a>) -> Option<Self::Answer>;
     /// Tries the case that was chosen.
     fn accept(case: &Case<'a>, selector: &Selector) -> Option<Self::Answer>;
 }
@@ -232,6 +129,10 @@ impl<'a> Want<'a> for Begin {
 
     fn get(case: &Case<'a>) -> Option<SelectedOperation<'a>> {
         case.operation.start().map(|token| case.selected(token))
+    }
+
+    fn attempt(case: &Case<'a>) -> Option<SelectedOperation<'a>> {
+        case.operation.attempt().map(|token| case.selected(token))
     }
 
     fn accept(case: &Case<'a>, selector: &Selector) -> Option<SelectedOperation<'a>> {
@@ -250,14 +151,19 @@ impl<'a> Want<'a> for Know {
         case.operation.is_ready().then_some(case.index)
     }
 
+    fn attempt(case: &Case<'a>) -> Option<usize> {
+        Self::get(case)
+    }
+
     fn accept(case: &Case<'a>, _: &Selector) -> Option<usize> {
         Self::get(case)
     }
 }
 
-/// Tries each case once.
+/// Tries each case once. "None" is a hint: the caller watches before it sleeps, and before it
+/// returns "none" it calls [`try_all`].
 fn try_each<'a, W: Want<'a>>(cases: &[Case<'a>]) -> Option<W::Answer> {
-    cases.iter().find_map(W::get)
+    cases.iter().find_map(W::attempt)
 }
 
 /// Tries the cases until one can go on, or none can at one moment (L1).
@@ -269,7 +175,7 @@ fn try_all<'a, W: Want<'a>>(cases: &mut [Case<'a>]) -> Option<W::Answer> {
         for case in &mut *cases {
             case.version = case.operation.version();
         }
-        if let Some(answer) = try_each::<W>(cases) {
+        if let Some(answer) = cases.iter().find_map(W::get) {
             return Some(answer);
         }
         // SeqCst: see "Memory orderings".
