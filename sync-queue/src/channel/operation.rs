@@ -6,8 +6,8 @@ use crate::channel::token::Token;
 use crate::channel::{Receiver, Sender};
 use crate::wait::selector::Selector;
 
-/// An end of a channel, as a case of a select. The calls are those of the
-/// algorithm of [`select`](super::select).
+/// An end of a channel, as a case of a select. The calls are those of the algorithm of
+/// [`select`](super::select).
 pub(crate) trait Operation {
     /// Begins the operation, if it can go on.
     fn start(&self) -> Option<Token>;
