@@ -15,6 +15,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::Stop;
+use crate::sample::Sample;
 
 /// The root of the repository.
 pub(crate) fn root() -> &'static Path {
@@ -156,6 +157,18 @@ impl Harness {
             .lines()
             .filter_map(|line| line.strip_suffix(": test").map(str::to_owned))
             .collect())
+    }
+
+    /// Returns filters that match a part of the models that `filters` match, each with all of its
+    /// tests.
+    pub(crate) fn sample(&self, filters: &[String], sample: Sample) -> Result<Vec<String>, String> {
+        let mut tests = self.tests(filters)?;
+        tests.retain(|test| sample.has(test.rsplit_once("::").map_or(test, |(model, _)| model)));
+        if tests.is_empty() {
+            return Err(String::from("no model is in this sample"));
+        }
+        tests.insert(0, String::from("--exact"));
+        Ok(tests)
     }
 
     /// Runs the tests that `filters` match, and returns whether all of them passed. `see` sees

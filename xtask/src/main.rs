@@ -3,6 +3,7 @@
 mod harness;
 mod mutants;
 mod page;
+mod sample;
 mod sources;
 mod table;
 
@@ -14,7 +15,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use clap::{Parser, ValueEnum};
 
 use harness::{Engine, Harness};
-use mutants::{Mutants, Sample};
+use mutants::Mutants;
+use sample::Sample;
 use table::Table;
 
 /// The exit status of a program that Ctrl-C stopped: 128 and the number of the signal.
@@ -37,9 +39,11 @@ struct Arguments {
     /// The checker that explores the models
     #[arg(long, value_enum, default_value_t = Choice::Verify)]
     engine: Choice,
-    /// Explore a hundred times as many executions of a model, and under loom one preemption more
-    #[arg(long)]
-    deep: bool,
+    /// Explore TIMES as many executions of a model (a hundred times if it is left out), and under
+    /// loom one preemption more
+    #[arg(long, value_name = "TIMES", num_args = 0..=1, require_equals = true,
+          default_missing_value = "100", value_parser = at_least_two)]
+    deep: Option<usize>,
     /// Print one JSON object a line: {"model", "engine", "executions", "blocked", "events",
     /// "seconds", "verdict", "bounds"}
     #[arg(long)]
@@ -48,8 +52,8 @@ struct Arguments {
     /// one change at a time, and list the changes that no model notices
     #[arg(long)]
     mutate: bool,
-    /// With --mutate: only the changes whose hash is K modulo N
-    #[arg(long, value_name = "K/N", requires = "mutate")]
+    /// Only the models whose hash is K modulo N; with --mutate, only such changes
+    #[arg(long, value_name = "K/N")]
     sample: Option<Sample>,
     /// Write a report for a browser to PATH (target/verify.html if it is left out)
     #[arg(long, value_name = "PATH", num_args = 0..=1, require_equals = true,
@@ -72,6 +76,11 @@ impl Choice {
             Choice::Both => &[Engine::Verify, Engine::Loom],
         }
     }
+}
+
+fn at_least_two(text: &str) -> Result<usize, String> {
+    let times = text.parse().ok().filter(|&times| times > 1);
+    times.ok_or_else(|| String::from("a number above 1"))
 }
 
 /// Set by Ctrl-C.
@@ -115,12 +124,15 @@ fn run(arguments: &Arguments, stop: &Stop) -> Result<ExitCode, String> {
             }
             let harness = Harness::build(engine)?;
             let mut environment = Vec::new();
-            if arguments.deep {
-                environment.push(("MODEL_DEEP", String::from("1")));
+            if let Some(times) = arguments.deep {
+                environment.push(("MODEL_DEEP", times.to_string()));
             }
-            failed |= !harness.run(&arguments.filters, &environment, stop, &mut |event| {
-                table.add(engine, event)
-            })?;
+            let filters = match arguments.sample {
+                Some(sample) if !arguments.mutate => harness.sample(&arguments.filters, sample)?,
+                _ => arguments.filters.clone(),
+            };
+            failed |= !harness
+                .run(&filters, &environment, stop, &mut |event| table.add(engine, event))?;
         }
         if arguments.json {
             print!("{}", table.json());

@@ -2,11 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::str::FromStr;
 use std::sync::atomic::Ordering;
 
 use crate::Stop;
 use crate::harness::{Engine, Event, Harness, Line, Mutant, root};
+use crate::sample::Sample;
 use crate::sources::Place;
 
 /// The committed list: file, line, number of the line among equal ones, change and reason,
@@ -20,27 +20,6 @@ const FIRST_EXECUTIONS: u32 = 500;
 /// The executions of a setting of a model with a change in it that no model noticed at first. With
 /// 2,000, a broadcast that wakes one waiter alone is not noticed.
 const EXECUTIONS: u32 = 20_000;
-
-/// The changes whose hash is `k` modulo `n`.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Sample {
-    k: u64,
-    n: u64,
-}
-
-impl FromStr for Sample {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Sample, String> {
-        let parse = || {
-            let (k, n) = text.split_once('/')?;
-            Some(Sample { k: k.parse().ok()?, n: n.parse().ok()? })
-        };
-        parse()
-            .filter(|sample| sample.k < sample.n)
-            .ok_or_else(|| String::from("a sample is K/N, for example 0/7, with K less than N"))
-    }
-}
 
 /// A change of a place, in a form that outlives changes elsewhere in the file.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -96,7 +75,7 @@ impl Mutants {
     pub(crate) fn find(
         filters: &[String],
         sample: Option<Sample>,
-        deep: bool,
+        deep: Option<usize>,
         stop: &Stop,
     ) -> Result<Mutants, String> {
         let mut found = Mutants { known: read_list()?, ..Mutants::default() };
@@ -128,8 +107,8 @@ impl Mutants {
                 ("MODEL_MUTATE", String::from("1")),
                 ("MODEL_SKIP", skipped.display().to_string()),
             ];
-            if deep {
-                environment.push(("MODEL_DEEP", String::from("1")));
+            if let Some(times) = deep {
+                environment.push(("MODEL_DEEP", times.to_string()));
             } else {
                 environment.push(("MODEL_EXECUTIONS", EXECUTIONS.to_string()));
             }

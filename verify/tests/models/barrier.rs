@@ -121,7 +121,7 @@ model! {
 model! {
     /// Aborted at any moment, also right after the cycle has completed: the outcome is the same for
     /// both.
-    fn abort_is_everybodys(order) {
+    fn abort_is_everybodys(order) whole {
         let shared = two_and_notes();
         let aborts = with(&shared, |it| it.0.abort());
         order.run([
@@ -151,7 +151,7 @@ model! {
 
 model! {
     /// Reset at any moment next to one that waits and may give up: afterwards the barrier works.
-    fn reset_beside_a_waiter(order) {
+    fn reset_beside_a_waiter(order) whole {
         let shared = Arc::new(Barrier::new(2));
         let waits = with(&shared, |it| {
             // Reset before it arrived, it waits in the new cycle alone, until its time is up.

@@ -67,7 +67,7 @@ model! {
 
 model! {
     /// The last receiver goes while a sender waits for room: the item comes back.
-    fn last_receiver_goes(order) small {
+    fn last_receiver_goes(order) small whole {
         let (sender, receiver) = channel::bounded(1);
         sender.send(item(1)).unwrap();
         let sends = body(move || {
@@ -235,7 +235,7 @@ model! {
 
 model! {
     /// The same of the receivers.
-    fn what_the_receivers_did_is_seen(order) small {
+    fn what_the_receivers_did_is_seen(order) small whole {
         let (sender, receiver) = channel::unbounded::<u32>();
         let data = Arc::new([Tracked::new(0), Tracked::new(0)]);
         let (goes, seen) = (goes(receiver.clone(), &data, 0), data.clone());

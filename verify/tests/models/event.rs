@@ -42,7 +42,7 @@ fn sets(shared: &Arc<News>) -> Body {
 
 model! {
     /// One set releases everybody, and tells them the news.
-    fn a_set_releases_all_and_brings_the_news(order) {
+    fn a_set_releases_all_and_brings_the_news(order) whole {
         let shared = news();
         order.run([waits(&shared), waits(&shared), sets(&shared)]);
         assert!(shared.event.is_set());
@@ -74,7 +74,7 @@ model! {
 model! {
     /// The same without a way out, and another set at the end: whichever of the two a waiter meets,
     /// it is released.
-    fn set_and_clear_with_a_second_event(order) {
+    fn set_and_clear_with_a_second_event(order) whole {
         let shared = Arc::new((Event::new(), Event::new()));
         let waits = with(&shared, |it| {
             it.1.set();
@@ -93,7 +93,7 @@ model! {
 
 model! {
     /// A waiter that gives up next to one that does not.
-    fn timeout_beside_a_waiter(order) {
+    fn timeout_beside_a_waiter(order) whole {
         let shared = news();
         order.run([waits_in_time(&shared), waits(&shared), sets(&shared)]);
     }

@@ -147,7 +147,7 @@ model! {
 
 model! {
     /// A waiter that may ask, and a holder that looks.
-    fn ask_and_yield(order) {
+    fn ask_and_yield(order) whole {
         let shared = with_interval();
         let holds = with(&shared, |it| {
             it.lock.lock();

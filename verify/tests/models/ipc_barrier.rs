@@ -10,7 +10,7 @@ use sync_ipc::raw::barrier::{Arrival, BarrierState, Failed};
 use crate::ipc_peers::{Participant, World, at_any_write, at_every_step, soon};
 use std::sync::Arc;
 
-use crate::support::{Order, Tracked, check_small};
+use crate::support::{Order, Size, Tracked, check};
 
 struct Shared {
     lock: AtomicU32,
@@ -88,7 +88,7 @@ model! {
 
 model! {
     /// They meet again at once: the second meeting's members are not the first one's.
-    fn two_meet_twice(order) small {
+    fn two_meet_twice(order) small whole {
         let (world, it) = (World::new(false), Shared::new(2));
         let party = || { let it = it.clone(); move |me: &Participant| {
             it.meet(me, None).expect("no participant breaks it");
@@ -228,9 +228,10 @@ fn a_cycle_is_given_up() {
         assert!(!it.barrier_state().is_broken(&last));
     };
     for order in [Order::Forward, Order::Reversed] {
-        check_small(
+        check(
             &format!("ipc_barrier, given up, {order:?}"),
             order,
+            Size::DEFAULT.small(),
             std::sync::Arc::new(move |order: Order| {
                 let (world, it) = (World::new(false), Shared::new(1));
                 let other = {

@@ -40,7 +40,7 @@ fn sets(shared: &Arc<Shared>) -> impl FnOnce(&Participant) + 'static {
 
 model! {
     /// Two wait, one sets (the sleeps are unbounded here).
-    fn two_wait_for_one(order) small {
+    fn two_wait_for_one(order) small whole {
         let (world, it) = (World::new(false), shared());
         let [one, two] = [1, 2].map(|who| Participant::new(&world, who).body(waits(&it)));
         let sets = {
@@ -56,7 +56,7 @@ model! {
 
 model! {
     /// A watcher of several words and a waiter: both observe the event.
-    fn a_watcher_beside_a_waiter(order) small {
+    fn a_watcher_beside_a_waiter(order) small whole {
         let (world, it) = (World::new(false), shared());
         let watches = {
             let it = it.clone();

@@ -21,7 +21,7 @@ use sync_ipc::raw::{Peers, Slept};
 
 use std::sync::Arc;
 
-use crate::support::{Body, Order, check_small, on_death};
+use crate::support::{Body, Order, Size, check, on_death};
 
 /// The dead participants.
 pub(crate) struct World {
@@ -158,9 +158,10 @@ pub(crate) fn at_every_step(
 ) {
     for order in [Order::Forward, Order::Reversed] {
         for step in 0..steps {
-            check_small(
+            check(
                 &format!("{name}, {order:?}, vanishes after {step}"),
                 order,
+                Size::DEFAULT.small().whole(),
                 std::sync::Arc::new(move |order| model(order, step)),
             );
         }
@@ -170,9 +171,10 @@ pub(crate) fn at_every_step(
 /// Explores a model in which a participant may vanish after any write, in both orders.
 pub(crate) fn at_any_write(name: &str, model: impl Fn(Order) + Copy + Send + Sync + 'static) {
     for order in [Order::Forward, Order::Reversed] {
-        check_small(
+        check(
             &format!("{name}, {order:?}, vanishes after any write"),
             order,
+            Size::DEFAULT.small().whole(),
             std::sync::Arc::new(model),
         );
     }

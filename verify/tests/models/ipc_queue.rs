@@ -235,7 +235,7 @@ model! {
     /// A receiver looks at a reference and is overtaken by 2^32 uses of its slot, the last of which
     /// is being written, or complete and not sent: it takes neither. The words are set to what they
     /// would be then.
-    fn a_receiver_that_is_overtaken_takes_nothing_unfinished(order) {
+    fn a_receiver_that_is_overtaken_takes_nothing_unfinished(order) whole {
         let (world, it) = (World::new(false), Shared::new(1));
         it.send(&Participant::new(&world, 3), 7).expect("room");
         let overtakes = { let it = it.clone(); move |me: &Participant| {

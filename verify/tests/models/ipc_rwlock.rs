@@ -93,7 +93,7 @@ model! {
 
 model! {
     /// Two read and one writes: both readers are woken.
-    fn two_readers_and_a_writer(order) small {
+    fn two_readers_and_a_writer(order) small whole {
         let (world, it) = (World::new(false), shared(2));
         order.run([
             Participant::new(&world, 1).body(reads(&it)),

@@ -31,7 +31,7 @@ fn waits(shared: &Arc<Shared>) -> Body {
 
 model! {
     /// Two count down, one waits and sees what both wrote.
-    fn two_count_down(order) {
+    fn two_count_down(order) whole {
         let shared = shared();
         order.run([waits(&shared), counts_down(&shared, 0), counts_down(&shared, 1)]);
         assert!(shared.latch.is_open());
@@ -40,7 +40,7 @@ model! {
 
 model! {
     /// One thread counts down by two at once while two wait, and one of these may give up.
-    fn opens_for_all(order) {
+    fn opens_for_all(order) whole {
         let shared = shared();
         let in_time = with(&shared, |it| if it.latch.wait_timeout(Duration::from_millis(1)) {
             assert_eq!(it.news[0].get(), 1);
@@ -56,7 +56,7 @@ model! {
 
 model! {
     /// Two sleep, and one count-down opens for both.
-    fn opens_for_two_sleepers(order) {
+    fn opens_for_two_sleepers(order) whole {
         let shared = shared();
         let opens = with(&shared, |it| {
             it.news[0].set(1);

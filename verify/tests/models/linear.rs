@@ -365,7 +365,7 @@ macro_rules! histories {
     ($new:expr, $takes:expr, $capacity:expr) => {
         model! {
             /// No thread waits: every "empty" and "full" must be true of a moment within its call.
-            fn tries(order) small {
+            fn tries(order) small whole {
                 shared(
                     order,
                     $new,
@@ -378,7 +378,7 @@ macro_rules! histories {
 
         model! {
             /// A putter and a getter that wait for each other.
-            fn waits(order) small {
+            fn waits(order) small whole {
                 shared(
                     order,
                     $new,
@@ -391,7 +391,7 @@ macro_rules! histories {
 
         model! {
             /// Time runs out on both sides; a look at the length between.
-            fn in_time(order) small {
+            fn in_time(order) small whole {
                 shared(
                     order,
                     $new,
@@ -446,7 +446,7 @@ macro_rules! histories {
 
         model! {
             /// Shutting down and taking out what is inside, among others who put and get.
-            fn shutdown_now(order) tight {
+            fn shutdown_now(order) tight whole {
                 shared(
                     order,
                     $new,
@@ -483,7 +483,7 @@ mod bounded_queue {
 
     model! {
         /// With room for two a put may be claimed behind one that is not finished.
-        fn room_for_two(order) tight {
+        fn room_for_two(order) tight whole {
             let queue = Arc::new(Queue::bounded(2));
             shared(
                 order,

@@ -54,7 +54,7 @@ model! {
 
 model! {
     /// Three threads: one releases while two wait, so that a wake has to be passed on.
-    fn three_lock(order) {
+    fn three_lock(order) whole {
         let shared = guarded();
         order.run([counts(&shared), counts(&shared), counts(&shared)]);
         assert_eq!(free_at_the_end(&shared), 3);
@@ -78,7 +78,7 @@ model! {
 model! {
     /// LLVM libc #201937: one holds, one waits with a timeout, one waits. If the timed one takes
     /// the wake along when its time is up, the last sleeps forever.
-    fn timeout_passes_the_wake_on(order) {
+    fn timeout_passes_the_wake_on(order) whole {
         let shared = guarded();
         order.run([counts(&shared), counts_in_time(&shared), counts(&shared)]);
         assert!(free_at_the_end(&shared) >= 2);
@@ -87,7 +87,7 @@ model! {
 
 model! {
     /// Two waits with a timeout, and one without, which must get in whatever they do.
-    fn two_timeouts(order) {
+    fn two_timeouts(order) whole {
         let shared = guarded();
         order.run([counts_in_time(&shared), counts(&shared), counts_in_time(&shared)]);
         assert!(free_at_the_end(&shared) >= 1);
@@ -111,7 +111,7 @@ model! {
 model! {
     /// `try_lock` against a holder and a waiter: what it takes, it takes alone, and the waiter
     /// still gets in.
-    fn try_lock_beside_a_waiter(order) {
+    fn try_lock_beside_a_waiter(order) whole {
         let shared = guarded();
         let tries = with(&shared, |it| {
             if it.lock.try_lock() {
@@ -127,7 +127,7 @@ model! {
 model! {
     /// A fair release and a bump next to a waiter: no thread is shut out by a reservation that no
     /// thread uses.
-    fn bump_and_unlock_fair(order) {
+    fn bump_and_unlock_fair(order) whole {
         let shared = Arc::new((Mutex::new(0), Tracked::new(0)));
         let fair = with(&shared, |it| {
             let mut guard = it.0.lock();
@@ -150,7 +150,7 @@ model! {
 model! {
     /// A fair release reserves the lock for a waiter that then gives up: the reservation ends by
     /// itself, and the third gets in.
-    fn fair_release_to_one_that_gives_up(order) {
+    fn fair_release_to_one_that_gives_up(order) whole {
         let shared = Arc::new((Mutex::new(0), Tracked::new(0)));
         let fair = with(&shared, |it| {
             let guard = it.0.lock();

@@ -11,7 +11,7 @@ use crate::support::{Arc, Tracked, with};
 
 model! {
     /// Three call: one runs, and all see what it did.
-    fn three_call(order) small {
+    fn three_call(order) small whole {
         let shared = Arc::new((Once::new(), Tracked::new(0)));
         let calls = || with(&shared, |it| {
             it.0.call_once(|| it.1.set(it.1.get() + 1));
@@ -72,7 +72,7 @@ model! {
 
 model! {
     /// One waits through a failure until it succeeds.
-    fn one_waits_through_a_failure(order) {
+    fn one_waits_through_a_failure(order) whole {
         let shared = Arc::new(OnceLock::new());
         let tries_twice = with(&shared, |it| {
             assert_eq!(it.get_or_try_init(|| Err(())), Err(()));

@@ -42,7 +42,7 @@ model! {
 model! {
     /// Two threads unpark: the token may be one or two, and what both wrote before is seen after
     /// two parks at the latest.
-    fn two_unparkers(order) {
+    fn two_unparkers(order) whole {
         let parker = Parker::new();
         let news = Arc::new([Tracked::new(0), Tracked::new(0)]);
         let unparks = |me: usize| {

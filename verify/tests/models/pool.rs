@@ -12,7 +12,7 @@ use crate::support::{Arc, Order, Tracked, body, with};
 
 model! {
     /// A scope waits for its job, which borrows, and what the job wrote is seen.
-    fn a_scope_waits_for_its_job(_order) small {
+    fn a_scope_waits_for_its_job(_order) small whole {
         let data = Tracked::new(0);
         let pool = ThreadPool::new(1);
         pool.scope(|scope| scope.submit(|| data.set(7)).unwrap());
@@ -271,7 +271,7 @@ model! {
     /// Two threads submit a job each: two workers are allowed, so there are two, or one of two jobs
     /// that need each other would wait forever. The workers are held up in the initializer, which
     /// keeps the model small.
-    fn two_submits_start_two_workers(order) tight {
+    fn two_submits_start_two_workers(order) tight whole {
         let gate = Arc::new(Latch::new(1));
         let waits = gate.clone();
         let builder = ThreadPool::builder().max_workers(2).initializer(move || waits.wait());

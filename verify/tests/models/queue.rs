@@ -76,7 +76,7 @@ fn rest(queue: &Queue<Item>) -> u32 {
 
 model! {
     /// One item handed over: the getter may be asleep, going to sleep, or not there yet.
-    fn one_handed_over(order) small {
+    fn one_handed_over(order) small whole {
         let (queue, sum) = (bounded(1), Tally::new());
         order.run([puts(&queue, &[1]), gets(&queue, &sum, 1)]);
         assert_eq!(sum.get(), 1);
@@ -85,7 +85,7 @@ model! {
 
 model! {
     /// The same without a limit.
-    fn one_handed_over_unbounded(order) small {
+    fn one_handed_over_unbounded(order) small whole {
         let (queue, sum) = (unbounded(), Tally::new());
         order.run([puts(&queue, &[1]), gets(&queue, &sum, 1)]);
         assert_eq!(sum.get(), 1);
@@ -94,7 +94,7 @@ model! {
 
 model! {
     /// Room for one, two items: the putter waits too.
-    fn room_for_one(order) small {
+    fn room_for_one(order) small whole {
         let (queue, sum) = (bounded(1), Tally::new());
         order.run([puts(&queue, &[1, 2]), gets(&queue, &sum, 2)]);
         assert_eq!(sum.get(), 3);
@@ -253,7 +253,7 @@ model! {
 
 model! {
     /// The same without a limit.
-    fn shutdown_after_a_put_unbounded(order) small {
+    fn shutdown_after_a_put_unbounded(order) small whole {
         let (queue, sum) = (unbounded(), Tally::new());
         let puts_and_shuts = with(&queue, |queue| {
             queue.put(item(1)).unwrap();
@@ -291,14 +291,14 @@ fn shutdown_publishes(order: Order, queue: &Arc<Queue<Item>>) {
 
 model! {
     /// A put and a get that are told of the shutdown see what was done before it.
-    fn shutdown_publishes_bounded(order) small {
+    fn shutdown_publishes_bounded(order) small whole {
         shutdown_publishes(order, &bounded(1));
     }
 }
 
 model! {
     /// The same without a limit.
-    fn shutdown_publishes_unbounded(order) small {
+    fn shutdown_publishes_unbounded(order) small whole {
         shutdown_publishes(order, &unbounded());
     }
 }
@@ -315,7 +315,7 @@ model! {
 
 model! {
     /// A putter asleep, or about to be, and a shutdown: the item comes back.
-    fn shutdown_wakes_putters(order) small {
+    fn shutdown_wakes_putters(order) small whole {
         let queue = bounded(1);
         queue.put(item(1)).unwrap();
         let putter = with(&queue, |queue| match queue.put(item(2)) {
@@ -330,7 +330,7 @@ model! {
 
 model! {
     /// The same for an immediate shutdown.
-    fn shutdown_now_wakes_putters(order) small {
+    fn shutdown_now_wakes_putters(order) small whole {
         let queue = bounded(1);
         queue.put(item(1)).unwrap();
         let putter = with(&queue, |queue| match queue.put(item(2)) {
@@ -370,7 +370,7 @@ model! {
 
 model! {
     /// The same without a limit, over the end of a block.
-    fn shutdown_now_among_others_unbounded(order) small {
+    fn shutdown_now_among_others_unbounded(order) small whole {
         let (queue, sum) = (unbounded(), Tally::new());
         queue.put(item(1)).unwrap();
         let putter = with(&(queue.clone(), sum.clone()), |(queue, sum)| {
@@ -433,7 +433,7 @@ model! {
 
 model! {
     /// Two joiners, two tasks done by two threads.
-    fn two_joiners(order) tight {
+    fn two_joiners(order) tight whole {
         let queue = bounded(2);
         queue.put_many(vec![item(1), item(2)]).unwrap();
         let works = with(&queue, |queue| {
@@ -452,7 +452,7 @@ model! {
 
 model! {
     /// Two force their items into a full queue: each evicts one, and nothing is lost or doubled.
-    fn two_force_puts(order) small {
+    fn two_force_puts(order) small whole {
         let (queue, sum) = (bounded(1), Tally::new());
         queue.put(item(1)).unwrap();
         let forces = |value| with(&(queue.clone(), sum.clone()), move |(queue, sum)| {
@@ -484,7 +484,7 @@ model! {
 
 model! {
     /// A forced put and a getter that sleeps, or is about to.
-    fn force_put_wakes(order) small {
+    fn force_put_wakes(order) small whole {
         let (queue, sum) = (bounded(1), Tally::new());
         let forces = with(&queue, |queue| assert!(matches!(queue.force_put(item(1)), Ok(None))));
         order.run([forces, gets(&queue, &sum, 1)]);
@@ -494,7 +494,7 @@ model! {
 
 model! {
     /// A run of items put and got in one step each, by threads that may sleep.
-    fn many_at_once(order) small {
+    fn many_at_once(order) small whole {
         let (queue, sum) = (bounded(2), Tally::new());
         queue.put(item(1)).unwrap();
         let puts = with(&queue, |queue| assert!(queue.put_many(vec![item(2), item(4)]).is_ok()));
@@ -577,7 +577,7 @@ model! {
 model! {
     /// kanal #14, #15, #19, std #39364, #94518: a receive with a timeout expires at the moment of a
     /// put.
-    fn timeout_against_put(order) small {
+    fn timeout_against_put(order) small whole {
         let (queue, sum) = (unbounded(), Tally::new());
         let timed = with(&(queue.clone(), sum.clone()), |(queue, sum)| {
             if let Ok(item) = queue.get_timeout(SOON) {

@@ -43,7 +43,7 @@ model! {
 
 model! {
     /// Room for one: a task that puts waits for the thread that gets.
-    fn room_for_a_task(order) small {
+    fn room_for_a_task(order) small whole {
         model_with_tasks();
         let queue = Arc::new(Queue::bounded(1));
         queue.put(1).unwrap();

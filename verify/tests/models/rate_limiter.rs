@@ -35,7 +35,7 @@ fn sorted(shared: &Arc<Bucket>) -> [u32; 3] {
 
 model! {
     /// Three requests at one moment are due one interval after the other.
-    fn three_requests_are_due_one_after_the_other(order) {
+    fn three_requests_are_due_one_after_the_other(order) whole {
         let shared = bucket();
         order.run([0, 1, 2].map(|place| takes(&shared, place, u64::MAX)));
         assert_eq!(sorted(&shared), [10, 20, 30]);
@@ -60,7 +60,7 @@ model! {
 model! {
     /// A task that gives up gives its token back only if no request came after it: the moments of
     /// the requests that stay are an interval apart, and at most one moment is left out.
-    fn a_token_that_is_given_back_moves_no_other_request(order) {
+    fn a_token_that_is_given_back_moves_no_other_request(order) whole {
         let shared = bucket();
         let gives_back = with(&shared, |it| {
             let due = it.limit.take_at(1, INTERVAL, u64::MAX).expect("no limit");

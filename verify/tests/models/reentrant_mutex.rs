@@ -60,7 +60,7 @@ model! {
 
 model! {
     /// A thread that looks from outside races with no thread, and takes no part.
-    fn debug_from_outside(order) {
+    fn debug_from_outside(order) whole {
         let shared = guarded();
         let looks = with(&shared, |it| assert!(format!("{:?}", it.lock).contains("count: ")));
         order.run([nests(&shared), looks]);
@@ -88,7 +88,7 @@ model! {
 
 model! {
     /// A wait at depth two lets the other in, and comes back at depth two.
-    fn a_wait_restores_the_depth(order) {
+    fn a_wait_restores_the_depth(order) whole {
         let shared = Arc::new((ReentrantMutex::new(()), Condvar::new(), Tracked::new(0)));
         let waits = with(&shared, |it| {
             let _outer = it.0.lock();

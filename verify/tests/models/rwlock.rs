@@ -151,7 +151,7 @@ model! {
 
 model! {
     /// A writer between two readers: it waits for both, or they for it.
-    fn two_readers_and_a_writer(order) small {
+    fn two_readers_and_a_writer(order) small whole {
         let shared = guarded();
         order.run([reads(&shared), writes(&shared), reads(&shared)]);
         assert_eq!(free_at_the_end(&shared), 1);
@@ -392,7 +392,7 @@ model! {
 model! {
     /// A writer gives up while a reader holds on: both readers that stood back behind it get in, at
     /// the same time.
-    fn a_writer_that_gives_up_lets_all_readers_in(order) small {
+    fn a_writer_that_gives_up_lets_all_readers_in(order) small whole {
         let shared = guarded();
         shared.lock.read();
         order.run([gives_up(&shared), stays(&shared), stays(&shared)]);
@@ -405,7 +405,7 @@ model! {
 
 model! {
     /// The same for an upgrade that gives up.
-    fn an_upgrade_that_gives_up_lets_all_readers_in(order) small {
+    fn an_upgrade_that_gives_up_lets_all_readers_in(order) small whole {
         let shared = guarded();
         shared.lock.read();
         order.run([gives_the_upgrade_up(&shared), stays(&shared), stays(&shared)]);
@@ -500,7 +500,7 @@ model! {
 
 model! {
     /// Two threads wait to use one right, which is given back by a downgrade: both are told.
-    fn two_upgrades_are_called_off_by_a_downgrade(order) small {
+    fn two_upgrades_are_called_off_by_a_downgrade(order) small whole {
         let shared = guarded();
         shared.lock.upgradable_read();
         shared.lock.read();
@@ -515,7 +515,7 @@ model! {
 
 model! {
     /// Two threads wait to use one right, and one of them gives up: the other's wait goes on.
-    fn one_of_two_gives_the_upgrade_up(order) small {
+    fn one_of_two_gives_the_upgrade_up(order) small whole {
         let shared = guarded();
         shared.lock.upgradable_read();
         shared.lock.read();
@@ -538,7 +538,7 @@ model! {
 model! {
     /// A writer becomes a reader, and both readers that it kept out get in next to it and each
     /// other.
-    fn readers_meet_after_a_downgrade(order) small {
+    fn readers_meet_after_a_downgrade(order) small whole {
         let shared = guarded();
         shared.lock.write();
         let downgrades = with(&shared, |it| it.lock.downgrade().unwrap());

@@ -117,7 +117,7 @@ model! {
 
 model! {
     /// A task sleeps and another one gives its sleep up, while a thread fires what is due.
-    fn a_sleep_of_a_task_against_fire(order) small {
+    fn a_sleep_of_a_task_against_fire(order) small whole {
         model_with_tasks();
         let it = without_thread();
         let [sleep, given_up] = [(); 2].map(|()| it.scheduler.sleep(Duration::ZERO));
@@ -203,7 +203,7 @@ model! {
 model! {
     /// A shutdown that discards, against one who schedules and one who fires: each timer is called,
     /// discarded, or given back.
-    fn shutdown_against_schedule_and_fire(order) small {
+    fn shutdown_against_schedule_and_fire(order) small whole {
         let it = without_thread();
         let _first = it.due();
         let schedules = with(&it, |it| {
@@ -280,7 +280,7 @@ model! {
 
 model! {
     /// A clock that is turned on wakes the dispatcher.
-    fn a_clock_against_the_sleeping_dispatcher(order) small {
+    fn a_clock_against_the_sleeping_dispatcher(order) small whole {
         let it = with_thread(1);
         let count = std::sync::Arc::new(Count::default());
         it.scheduler.once(SECOND, count.call()).expect("it has not been shut down");
@@ -383,7 +383,7 @@ model! {
 model! {
     /// A timer that was handed to the executor is put off while the job is taken up: called at its
     /// new time only, or before it was put off.
-    fn put_off_against_an_executor(order) small {
+    fn put_off_against_an_executor(order) small whole {
         let (it, queue) = with_queue();
         let timer = it.due();
         it.scheduler.run_due();

@@ -48,7 +48,7 @@ model! {
 
 model! {
     /// Items come to both queues at once. Each wakes the select, or is found by it.
-    fn two_sends_to_one_select(order) tight {
+    fn two_sends_to_one_select(order) tight whole {
         let (one, first) = channel::unbounded::<Tracked>();
         let (two, second) = channel::unbounded::<Tracked>();
         // A channel whose last sender has gone is ready for good.
@@ -100,7 +100,7 @@ model! {
 
 model! {
     /// The last sender goes: the select wakes up.
-    fn a_select_against_the_last_sender(order) small {
+    fn a_select_against_the_last_sender(order) small whole {
         let (sender, receiver) = channel::bounded::<Tracked>(1);
         let (silence, never) = channel::bounded::<Tracked>(0);
         let selects = body(move || select! {
@@ -349,7 +349,7 @@ fn leaves_a_place(sender: Sender<Tracked>) -> Body {
 model! {
     /// The place that a select leaves is behind an item that is never taken. A sender that waits
     /// gets it.
-    fn a_select_leaves_its_place_behind_an_item(order) small {
+    fn a_select_leaves_its_place_behind_an_item(order) small whole {
         let (sender, receiver) = channel::bounded::<Tracked>(2);
         sender.send(item(1)).unwrap();
         let other = sender.clone();

@@ -61,7 +61,7 @@ model! {
 model! {
     /// A write before a release is seen by a later acquisition, although the permit may be
     /// another's.
-    fn a_permit_brings_the_news_of_every_release_before(order) {
+    fn a_permit_brings_the_news_of_every_release_before(order) whole {
         let shared = Arc::new((RawSemaphore::new(0), [Tracked::new(0), Tracked::new(0)]));
         let gives = |n: usize| with(&shared, move |it| {
             it.1[n].set(1);
@@ -178,7 +178,7 @@ model! {
 
 model! {
     /// Closing ends every wait, in the line and at its head, and what the closer wrote is seen.
-    fn close_ends_every_wait(order) {
+    fn close_ends_every_wait(order) whole {
         let shared = Arc::new((RawSemaphore::new(1), Tracked::new(0)));
         let fails = |n: u32| with(&shared, move |it| if it.0.acquire(n).is_err() {
             assert_eq!(it.1.get(), 1);

@@ -45,7 +45,7 @@ model! {
 
 model! {
     /// Room for two, three puts.
-    fn room_for_two(order) {
+    fn room_for_two(order) whole {
         let (producer, consumer) = spsc(2);
         order.run([puts(producer, &[1, 2, 3]), gets(consumer, 3)]);
     }
@@ -121,7 +121,7 @@ model! {
 model! {
     /// Chunks on both sides, with room for two: items come whole and in order, and a look at the
     /// next one is at an item that is there.
-    fn chunks(order) {
+    fn chunks(order) whole {
         let (mut producer, mut consumer) = spsc(2);
         let puts = body(move || {
             let mut items = [1, 2, 3].into_iter().map(item);

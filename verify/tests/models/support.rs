@@ -67,13 +67,22 @@ impl Order {
 ///
 /// A model that spawns no threads of its own, `fn name(_order) { ... }`, is one test: `forward`.
 ///
-/// `fn name(order) small { ... }` is for a model that has a whole thread of the library in it, and
-/// locks: with two preemptions instead of three, and without impatience, which is the locks' own
-/// matter. `tight` is for three threads of a queue that may all sleep: one preemption. Our own
-/// checker needs no bound on preemptions; it explores 10,000 executions of these, and 50,000 of
-/// the others, most of which end before that.
+/// Words before the body say how far it is explored, see [`Size`]: `fn name(order) small { ... }`.
 macro_rules! model {
-    ($(#[doc = $doc:literal])* fn $name:ident(_order) $($size:ident)? $body:block) => {
+    ($(#[doc = $doc:literal])* fn $name:ident(_order) $($size:ident)* $body:block) => {
+        model! {
+            @ $(#[doc = $doc])* $name(_order: $crate::support::Order) $body
+            [$($size)*] forward Forward
+        }
+    };
+    ($(#[doc = $doc:literal])* fn $name:ident($order:ident) $($size:ident)* $body:block) => {
+        model! {
+            @ $(#[doc = $doc])* $name($order: $crate::support::Order) $body
+            [$($size)*] forward Forward, reversed Reversed
+        }
+    };
+    (@ $(#[doc = $doc:literal])* $name:ident($order:ident: $type:ty) $body:block
+     $size:tt $($test:ident $variant:ident),*) => {
         $(#[doc = $doc])*
         mod $name {
             #[allow(
@@ -82,61 +91,78 @@ macro_rules! model {
             )]
             use super::*;
 
-            fn model(_: $crate::support::Order) $body
+            fn model($order: $type) $body
 
-            #[test]
-            fn forward() {
-                let check = model!(@ explores $($size)?);
-                check(
-                    concat!(module_path!(), "::forward"),
-                    $crate::support::Order::Forward,
-                    std::sync::Arc::new(model),
-                );
-            }
+            $(
+                #[test]
+                fn $test() {
+                    $crate::support::check(
+                        concat!(module_path!(), "::", stringify!($test)),
+                        $crate::support::Order::$variant,
+                        model!(@ size $size),
+                        std::sync::Arc::new(model),
+                    );
+                }
+            )*
         }
     };
-    (@ explores) => { $crate::support::check };
-    (@ explores small) => { $crate::support::check_small };
-    (@ explores tight) => { $crate::support::check_tight };
-    ($(#[doc = $doc:literal])* fn $name:ident($order:ident) $body:block) => {
-        model!(@ check, $(#[doc = $doc])* fn $name($order) $body);
-    };
-    ($(#[doc = $doc:literal])* fn $name:ident($order:ident) small $body:block) => {
-        model!(@ check_small, $(#[doc = $doc])* fn $name($order) $body);
-    };
-    ($(#[doc = $doc:literal])* fn $name:ident($order:ident) tight $body:block) => {
-        model!(@ check_tight, $(#[doc = $doc])* fn $name($order) $body);
-    };
-    (@ $check:ident, $(#[doc = $doc:literal])* fn $name:ident($order:ident) $body:block) => {
-        $(#[doc = $doc])*
-        mod $name {
-            #[allow(
-                unused_imports,
-                reason = "a model that needs nothing of its file is a model all the same"
-            )]
-            use super::*;
+    (@ size [$($size:ident)*]) => { $crate::support::Size::DEFAULT$(.$size())* };
+}
 
-            fn model($order: $crate::support::Order) $body
+/// How far a model is explored: always within bounds that are counts and not times, so that a model
+/// does the same on every machine.
+///
+/// The defaults are such that all models together, built and explored under both checkers, take six
+/// minutes of two processors. Most of that goes into models whose end is out of reach. A longer
+/// look at these is `cargo verify --deep`, and a part of each run of CI.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Size {
+    kind: Kind,
+    is_whole: bool,
+}
 
-            #[test]
-            fn forward() {
-                $crate::support::$check(
-                    concat!(module_path!(), "::forward"),
-                    $crate::support::Order::Forward,
-                    std::sync::Arc::new(model),
-                );
-            }
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Default,
+    Small,
+    Tight,
+}
 
-            #[test]
-            fn reversed() {
-                $crate::support::$check(
-                    concat!(module_path!(), "::reversed"),
-                    $crate::support::Order::Reversed,
-                    std::sync::Arc::new(model),
-                );
-            }
+impl Size {
+    /// A model of a few calls: with three preemptions under loom, whose reduction is not optimal.
+    /// Without a bound three threads at a lock take hours. Our own checker needs no such bound.
+    pub(crate) const DEFAULT: Size = Size { kind: Kind::Default, is_whole: false };
+
+    /// A model that has a whole thread of the library in it, and locks: with two preemptions, and
+    /// without impatience, which is the locks' own matter.
+    pub(crate) const fn small(self) -> Size {
+        Size { kind: Kind::Small, ..self }
+    }
+
+    /// A model of three threads of a queue that may all sleep: with one preemption.
+    pub(crate) const fn tight(self) -> Size {
+        Size { kind: Kind::Tight, ..self }
+    }
+
+    /// A model that is explored to the end, but with more executions than others get.
+    pub(crate) const fn whole(self) -> Size {
+        Size { is_whole: true, ..self }
+    }
+
+    /// The most executions of a setting of a model, those included that are given up: `default`, or
+    /// `whole`, times the depth, or what MODEL_EXECUTIONS says.
+    fn most_executions(self, default: usize, whole: usize) -> usize {
+        match std::env::var("MODEL_EXECUTIONS") {
+            Ok(text) => text.parse().expect("MODEL_EXECUTIONS is a number"),
+            Err(_) => depth() * if self.is_whole { whole } else { default },
         }
-    };
+    }
+}
+
+/// How many times as far as by default models are explored: `cargo verify --deep`.
+fn depth() -> usize {
+    std::env::var("MODEL_DEEP")
+        .map_or(1, |times| times.parse().expect("MODEL_DEEP is a number of times"))
 }
 
 /// A body, boxed: `body(move || ...)`.
@@ -148,24 +174,6 @@ pub(crate) fn body(f: impl FnOnce() + 'static) -> Body {
 pub(crate) fn with<T: Clone + 'static>(shared: &T, f: impl FnOnce(T) + 'static) -> Body {
     let shared = shared.clone();
     Box::new(move || f(shared))
-}
-
-/// The most executions of one setting of a model, those included that are given up: `default`, a
-/// hundred times as many with MODEL_DEEP set, or what MODEL_EXECUTIONS says.
-///
-/// A count and not a time, so that a model does the same on every machine. The defaults are such
-/// that all models together take eight minutes of two processors at most, under both checkers.
-fn most_executions(default: usize) -> usize {
-    match std::env::var("MODEL_EXECUTIONS") {
-        Ok(text) => text.parse().expect("MODEL_EXECUTIONS is a number"),
-        Err(_) if is_deep() => default * 100,
-        Err(_) => default,
-    }
-}
-
-/// Whether models are explored further than they are by default: `cargo verify --deep`.
-fn is_deep() -> bool {
-    std::env::var_os("MODEL_DEEP").is_some()
 }
 
 /// The result of the exploration of one setting of one model.
@@ -263,9 +271,7 @@ impl Stopwatch {
 pub(crate) use checker::on_death;
 #[cfg(sync_verify)]
 pub(crate) use checker::wakes_left_out;
-pub(crate) use checker::{
-    Arc, Tracked, all_asleep, breaks, check, check_small, check_tight, judge,
-};
+pub(crate) use checker::{Arc, Tracked, all_asleep, breaks, check, judge};
 
 #[cfg(loom)]
 mod checker {
@@ -274,7 +280,7 @@ mod checker {
 
     use sync_core::primitive::{Knobs, set_knobs};
 
-    use super::{Model, Order};
+    use super::{Kind, Model, Order, Size};
 
     pub(crate) use loom::sync::Arc;
 
@@ -332,26 +338,17 @@ mod checker {
     // SAFETY: every access is checked by loom.
     unsafe impl Sync for Tracked {}
 
-    /// Explores the model once for every setting of the knobs.
-    ///
-    /// Loom's reduction is not optimal: without a bound three threads at a lock take hours. Three
-    /// preemptions find what small models can show; LOOM_MAX_PREEMPTIONS overrides the bound.
-    pub(crate) fn check(name: &str, order: Order, model: Model) {
-        explore(name, 3, &[(0, false), (1, false), (0, true), (1, true)], order, model);
+    /// Explores the model once for every setting of the knobs. LOOM_MAX_PREEMPTIONS overrides the
+    /// bound.
+    pub(crate) fn check(name: &str, order: Order, size: Size, model: Model) {
+        for impatient in [false, true] {
+            for spurious in [0, 1] {
+                if !impatient || size.kind == Kind::Default {
+                    explore_one(name, size, Knobs { spurious, impatient }, order, &model);
+                }
+            }
+        }
     }
-
-    /// Does the same for a model that is small only if it is explored less deeply.
-    pub(crate) fn check_small(name: &str, order: Order, model: Model) {
-        explore(name, 2, &[(0, false), (1, false)], order, model);
-    }
-
-    /// Does the same for a model that is bigger still.
-    pub(crate) fn check_tight(name: &str, order: Order, model: Model) {
-        explore(name, 1, &[(0, false), (1, false)], order, model);
-    }
-
-    /// The most executions of a setting.
-    const EXECUTIONS: usize = 10_000;
 
     /// The most steps of an execution. The longest models, which walk through a block of a queue,
     /// have some two thousand.
@@ -368,27 +365,20 @@ mod checker {
     /// A fault that only [`judge`] can notice goes unnoticed here.
     pub(crate) fn breaks(_: &str, _: impl Fn() + Copy + Send + Sync + 'static) {}
 
-    fn explore(
-        name: &str,
-        preemptions: usize,
-        settings: &[(usize, bool)],
-        order: Order,
-        model: Model,
-    ) {
-        for &(spurious, impatient) in settings {
-            explore_one(name, preemptions, Knobs { spurious, impatient }, order, &model);
-        }
-    }
-
-    fn explore_one(name: &str, preemptions: usize, knobs: Knobs, order: Order, model: &Model) {
+    fn explore_one(name: &str, size: Size, knobs: Knobs, order: Order, model: &Model) {
+        let preemptions = match size.kind {
+            Kind::Default => 3,
+            Kind::Small => 2,
+            Kind::Tight => 1,
+        };
         let mut builder = loom::model::Builder::new();
         let preemptions = *builder
             .preemption_bound
-            .get_or_insert_with(|| preemptions + usize::from(super::is_deep()));
+            .get_or_insert_with(|| preemptions + usize::from(super::depth() > 1));
         if std::env::var_os("LOOM_MAX_BRANCHES").is_none() {
             builder.max_branches = BRANCHES;
         }
-        let most = builder.max_permutations.unwrap_or_else(|| super::most_executions(EXECUTIONS));
+        let most = builder.max_permutations.unwrap_or_else(|| size.most_executions(5_000, 10_000));
         // Loom counts from one, and stops before the execution of this number. It looks at the
         // limit once in this many executions.
         builder.max_permutations = Some(most.saturating_add(1));
@@ -448,7 +438,7 @@ mod checker {
 
     pub(crate) use verify::sync::Arc;
 
-    use super::{Model, Order};
+    use super::{Kind, Model, Order, Size};
 
     pub(crate) fn spawn(body: super::Body) -> verify::thread::JoinHandle<()> {
         verify::thread::spawn(body)
@@ -527,27 +517,17 @@ mod checker {
     /// With MODEL_MUTATE set, every ordering that the model uses is weakened a step, every fence
     /// and every wake left out, one at a time, and the report lists each change and whether the
     /// model noticed it: `cargo verify --mutate` makes a table of it.
-    pub(crate) fn check(name: &str, order: Order, model: Model) {
-        explore(name, 50_000, order, model);
-    }
-
-    /// Does the same for a model that has a whole thread of the library in it.
-    pub(crate) fn check_small(name: &str, order: Order, model: Model) {
-        explore(name, 10_000, order, model);
-    }
-
-    /// Does the same for a bigger one.
-    pub(crate) fn check_tight(name: &str, order: Order, model: Model) {
-        explore(name, 10_000, order, model);
-    }
-
-    fn explore(name: &str, most: usize, order: Order, model: Model) {
+    pub(crate) fn check(name: &str, order: Order, size: Size, model: Model) {
+        let most = match size.kind {
+            Kind::Default => size.most_executions(20_000, 50_000),
+            Kind::Small | Kind::Tight => size.most_executions(5_000, 10_000),
+        };
         for spurious in [0, 1] {
             let model = Model::clone(&model);
             let model = move || model(order);
             let mut builder = verify::model::Builder::new();
             builder.spurious_wakeups = spurious;
-            builder.max_permutations.get_or_insert_with(|| super::most_executions(most));
+            builder.max_permutations.get_or_insert(most);
             let stopwatch = super::Stopwatch::start();
             if std::env::var_os("MODEL_MUTATE").is_some() {
                 mutate(name, &builder, model);

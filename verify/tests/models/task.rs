@@ -144,7 +144,7 @@ model! {
 
 model! {
     /// A thread and a task wait; the one that takes the token gives the next one.
-    fn a_thread_and_a_task_are_both_woken(order) small {
+    fn a_thread_and_a_task_are_both_woken(order) small whole {
         let shared = Tokens::new();
         let takes_and_gives = with(&shared, |it| {
             it.take();
@@ -197,7 +197,7 @@ model! {
 
 model! {
     /// The same with two polls, and a task that stays.
-    fn a_task_that_gives_up_leaves_the_wake_to_a_task(order) small {
+    fn a_task_that_gives_up_leaves_the_wake_to_a_task(order) small whole {
         let shared = Tokens::new();
         let gives_up = with(&shared, |it| {
             if it.take_and_give_up(2) {
@@ -210,7 +210,7 @@ model! {
 
 model! {
     /// A thread whose time is up leaves the wake to a task.
-    fn a_thread_that_gives_up_leaves_the_wake_to_a_task(order) small {
+    fn a_thread_that_gives_up_leaves_the_wake_to_a_task(order) small whole {
         let shared = Tokens::new();
         let gives_up = with(&shared, |it| {
             if it.take_in_time(Deadline::after(Duration::from_millis(1))) {
@@ -454,7 +454,7 @@ model! {
 
 model! {
     /// A reader that is a task behind a writer that is a task and gives up.
-    fn a_reader_behind_a_writer_that_gives_up(order) small {
+    fn a_reader_behind_a_writer_that_gives_up(order) small whole {
         model_with_tasks();
         let shared = Arc::new(RwLock::new(()));
         let holds = with(&shared, |it| drop(it.read()));
@@ -489,7 +489,7 @@ model! {
 
 model! {
     /// A thread notifies a task that has the lock, or waits.
-    fn a_task_waits_for_a_notification(order) small {
+    fn a_task_waits_for_a_notification(order) small whole {
         model_with_tasks();
         let shared = Arc::new((Mutex::new(false), Condvar::new()));
         let waits = with(&shared, |it| block_on(async {
@@ -509,7 +509,7 @@ model! {
 
 model! {
     /// A notification reaches the task that stays, also if it was given to the task that gives up.
-    fn a_notification_is_passed_on(order) small {
+    fn a_notification_is_passed_on(order) small whole {
         model_with_tasks();
         let shared = Arc::new((Mutex::new(0), Condvar::new()));
         let gives_up = with(&shared, |it| {
@@ -619,7 +619,7 @@ model! {
 
 model! {
     /// A latch opens for a task, and a group ends for one, with what came before.
-    fn a_latch_and_a_group_release_tasks(order) {
+    fn a_latch_and_a_group_release_tasks(order) whole {
         model_with_tasks();
         let (group, data) = (WaitGroup::new(), Arc::new((Latch::new(1), Tracked::new(0))));
         let member = group.clone();
@@ -716,7 +716,7 @@ model! {
 
 model! {
     /// A task joins a thread, and sees what the thread did.
-    fn a_task_joins_a_thread(order) {
+    fn a_task_joins_a_thread(order) whole {
         model_with_tasks();
         let data = Arc::new(Tracked::new(0));
         let theirs = Arc::clone(&data);

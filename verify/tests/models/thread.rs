@@ -46,7 +46,7 @@ model! {
 
 model! {
     /// A group waits for a member, and for the one that the member starts.
-    fn group_waits_for_all(order) {
+    fn group_waits_for_all(order) whole {
         let data = Arc::new(Tracked::new(0));
         let runs = with(&data, |data| {
             let group = Group::new();
@@ -64,7 +64,7 @@ model! {
 model! {
     /// Every thread with the handle may ask for the number at once: it never waits, and a thread
     /// that has a number has the system's number too.
-    fn a_thread_with_a_number_has_the_systems_number(order) {
+    fn a_thread_with_a_number_has_the_systems_number(order) whole {
         let handle = spawn(|| ()).unwrap();
         let asks = || with(&handle, |handle| {
             if handle.ident().is_some() {

@@ -158,7 +158,7 @@ model! {
 model! {
     /// A thread that sees the time sees what was done before the clock was moved on, also by a
     /// thread that moved it before another one did.
-    fn the_time_brings_the_news(order) {
+    fn the_time_brings_the_news(order) whole {
         let shared = Arc::new((ManualClock::new(), [Tracked::new(0), Tracked::new(0)]));
         let moves = |at: usize| with(&shared, move |it| {
             it.1[at].set(1);

@@ -69,13 +69,13 @@ fn both_sides(order: Order, says: usize) {
 }
 
 model! {
-    fn readers_and_writers_where_no_thread_is_counted(order) small {
+    fn readers_and_writers_where_no_thread_is_counted(order) small whole {
         both_sides(order, 0);
     }
 }
 
 model! {
-    fn readers_and_writers_where_one_is_counted(order) small {
+    fn readers_and_writers_where_one_is_counted(order) small whole {
         both_sides(order, 1);
     }
 }

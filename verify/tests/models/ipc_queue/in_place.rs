@@ -39,7 +39,7 @@ impl Messages {
 
 model! {
     /// Two send messages of different lengths and one receives, twice.
-    fn a_message_has_its_own_length(order) small {
+    fn a_message_has_its_own_length(order) small whole {
         let (world, it) = (World::new(false), Messages::new(1));
         let sends = |message| { let it = it.clone(); move |me: &Participant| {
             let _ = it.send(me, message);

@@ -5,7 +5,7 @@ use super::*;
 model! {
     /// One watches for an item and leaves it, another receives it, and both sleep without bounds: a
     /// wake that the watcher gets goes on to the receiver.
-    fn a_watcher_leaves_the_item_to_a_receiver(order) small {
+    fn a_watcher_leaves_the_item_to_a_receiver(order) small whole {
         let (world, it) = (World::new(false), Shared::new(1));
         let gone = Arc::new(AtomicU32::new(0));
         let watches = { let (it, gone) = (it.clone(), gone.clone()); move |me: &Participant| {
@@ -44,7 +44,7 @@ model! {
 model! {
     /// A watcher sleeps once and ends, with or without the wake: the receiver, which sleeps without
     /// bounds, gets it.
-    fn a_watcher_that_ends_passes_its_wake_on(order) small {
+    fn a_watcher_that_ends_passes_its_wake_on(order) small whole {
         let (world, it) = (World::new(false), Shared::new(1));
         let watches = { let it = it.clone(); move |me: &Participant| {
             let (waiters, mut announced) = (&it.event_counts[0], None);

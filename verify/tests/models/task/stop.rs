@@ -78,7 +78,7 @@ model! {
 
 model! {
     /// The same with a task that sleeps.
-    fn a_stopped_wait_returns_its_wake_for_a_task(order) small {
+    fn a_stopped_wait_returns_its_wake_for_a_task(order) small whole {
         let shared = Tokens::new();
         let stops = with(&shared, stop_and_pass_on);
         order.run([stops, task_takes(&shared), gives(&shared)]);
