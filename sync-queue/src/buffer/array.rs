@@ -19,6 +19,7 @@
 //! |---|---|
 //! | `p` | is free for the put that claims tail position `p` |
 //! | `p`, `RESERVED` | is free, and was claimed by a put whose item comes later |
+//! | `p`, `RESERVED`, `AWAITED` | the same, and getters may sleep until the item comes |
 //! | `p + 1` | holds the item of position `p`, for the get that claims head position `p` |
 //! | `p + one_lap` | was emptied: free for the put of the next lap, which is the first line again |
 //! | `p + 1`, `VOID` | was reserved by a put that will never come: a get skips it, or a later put takes it |
@@ -40,12 +41,15 @@
 //! takes to evict the oldest item.
 //!
 //! R5. A reservation is a claim of the tail whose item comes later: the thread that reserved `p`
-//! marks the slot `RESERVED`, and later fills it, or marks it `VOID`. Getters wait for that, as
-//! they wait for a put that was stopped in the middle; but not if the tail was closed meanwhile: a
-//! getter makes the slot `VOID` then, by a compare-exchange, and the reservation fails. (It may
-//! have been forgotten, or be that of the very thread that drops the ring.) So the thread that
-//! reserved takes the slot back by a compare-exchange before it writes there. Only channels
-//! reserve; `force_push` and `pop_many` find no `VOID` and no `RESERVED`.
+//! marks the slot `RESERVED`, and later fills it, or marks it `VOID`. No getter passes over the
+//! slot, and none waits for the thread, which runs user code in between: a ring with a reserved
+//! slot at its head is empty. A getter that sleeps because of it marks the slot `AWAITED`, and the
+//! thread that ends the reservation wakes all getters (items may be behind the slot). If the tail
+//! was closed meanwhile, a getter makes the slot `VOID`, by a compare-exchange, and the reservation
+//! fails. (It may have been forgotten, or be that of the very thread that drops the ring.) So the
+//! thread that reserved takes the slot back by a compare-exchange before it changes anything: the
+//! stamp is `p` again, as in the middle of a put. Only channels reserve; `force_push` and
+//! `pop_many` find no `VOID` and no `RESERVED`.
 //!
 //! R6. A void slot belongs to the thread that changes its stamp next, by a compare-exchange. A
 //! getter makes it `SKIPPED`, moves the head on over it, which no other thread does, and frees it.
@@ -56,7 +60,9 @@
 //!
 //! R7. A putter does not sleep while the slot before the tail is void: it marks the head, and then
 //! looks at the slot; the thread that leaves a slot void marks the slot, and then looks at the
-//! head. A SeqCst fence stands between the two steps of each.
+//! head. A SeqCst fence stands between the two steps of each. In the same way a getter that has
+//! marked a slot `AWAITED` looks at the tail, and the thread that closes the tail looks for getters:
+//! one sees the other.
 //!
 //! # Memory orderings
 //!
@@ -75,7 +81,7 @@ mod reservation;
 use core::fmt;
 use core::mem::MaybeUninit;
 
-use sync_core::primitive::atomic::{AtomicU64, AtomicUsize, Ordering};
+use sync_core::primitive::atomic::{AtomicU64, AtomicUsize, Ordering, fence};
 use sync_core::primitive::cell::UnsafeCell;
 
 use crate::buffer::cursor::{CLOSED, Cursor, EXTRA, FLAGS, PARKED, SHIFT, STEP, saw_closed};
@@ -89,15 +95,27 @@ const VOID: u64 = EXTRA;
 /// In the stamp of a slot that is free: it was reserved (R5).
 const RESERVED: u64 = EXTRA;
 
+/// In a stamp, next to `RESERVED`: getters may sleep until the reservation ends (R5).
+const AWAITED: u64 = PARKED;
+
 /// In a stamp, next to `VOID`: a getter skips the slot (R6).
 const SKIPPED: u64 = PARKED;
 
 /// A position at the tail that was claimed and not filled (R5), and whether the claim found threads
 /// parked.
-#[must_use = "getters wait for the item"]
+#[must_use = "no getter passes over the place"]
 pub(crate) struct Reserved {
     position: u64,
     wake: Wake,
+}
+
+/// The threads that the end of a reservation wakes.
+#[must_use = "threads that are parked stay asleep unless the caller wakes them"]
+pub(crate) struct Ended {
+    /// Getters parked at the tail, or putters at the head.
+    pub(crate) wake: Wake,
+    /// Getters parked at the slot: all of them look again.
+    pub(crate) awaited: Wake,
 }
 
 struct Slot<T> {
@@ -157,6 +175,8 @@ pub(crate) struct Array<T> {
     voids_gone: AtomicU64,
     /// The number of slots that were skipped, and of whose room no putter was told.
     skipped: AtomicUsize,
+    /// The number of reservations that have ended, in steps of a position.
+    ended: AtomicU64,
     /// In steps of a position.
     one_lap: u64,
     /// The bits of a position that say where in the lap it is, and their value at the last slot.
@@ -169,6 +189,11 @@ pub(crate) struct Array<T> {
 unsafe impl<T: Send> Send for Array<T> {}
 // SAFETY: no reference to an item is ever given to two threads (R1, R2).
 unsafe impl<T: Send> Sync for Array<T> {}
+
+/// Returns whether the stamp is that of a slot that was reserved at `position`.
+fn is_reserved(stamp: u64, position: u64) -> bool {
+    stamp & !AWAITED == position + RESERVED
+}
 
 /// The reason why a slot is not ready.
 enum NotReady {
@@ -199,6 +224,7 @@ impl<T> Array<T> {
             voids: AtomicU64::new(0),
             voids_gone: AtomicU64::new(0),
             skipped: AtomicUsize::new(0),
+            ended: AtomicU64::new(0),
             one_lap,
             in_lap: one_lap - STEP,
             last: (capacity as u64 - 1) << SHIFT,
@@ -378,10 +404,22 @@ impl<T> Array<T> {
         self.distance(self.head.acquire(), tail) < self.slots.len() || self.ends_void(tail)
     }
 
-    /// Returns a number that changes with each push and with the close. For answers that must be
-    /// true of one moment for several queues.
+    /// Returns a number that changes with each push, with each reservation and its end, and with
+    /// the close. For answers that must be true of one moment for several queues. Positions and
+    /// `ended` only grow, so their sum does.
     pub(crate) fn arrivals(&self) -> u64 {
-        self.tail.acquire() & !(PARKED | EXTRA)
+        // Relaxed: the caller's fence orders it.
+        let ended = self.ended.load(Ordering::Relaxed);
+        let tail = self.tail.acquire();
+        (tail & !FLAGS).wrapping_add(ended) | (tail & CLOSED)
+    }
+
+    /// Returns whether a get would find an item. It may be wrong where slots were left void.
+    pub(crate) fn has_item(&self) -> bool {
+        self.len() > 0 && {
+            let position = self.head.acquire() & !FLAGS;
+            !is_reserved(self.slot(position).stamp(), position)
+        }
     }
 
     /// Returns a number that changes with each pop, with each slot that is left void, and with the
@@ -422,8 +460,13 @@ impl<T> Array<T> {
                 head = self.head.acquire();
                 continue;
             }
-            if stamp == position + RESERVED && self.abandon(position) {
-                continue;
+            if is_reserved(stamp, position) {
+                if drainer || self.tail.acquire() & CLOSED != 0 {
+                    self.abandon(position);
+                    continue;
+                }
+                // The next item is not sent yet (R5).
+                return Err(PopError::Empty);
             }
             if stamp == position && matches!(self.empty_or_moved(head)?, NotReady::Blocked) {
                 return Err(PopError::Empty);
@@ -437,6 +480,18 @@ impl<T> Array<T> {
 impl<T> Buffer<T> for Array<T> {
     #[inline]
     fn push(&self, item: T) -> Result<Wake, PushError<T>> {
+        self.push_fast(item).or_else(|item| self.push_contended(item))
+    }
+
+    #[inline]
+    fn pop(&self) -> Result<(T, Wake), PopError> {
+        self.pop_fast().map_or_else(|| self.pop_as(false), Ok)
+    }
+
+    const HAS_FAST_PATH: bool = true;
+
+    #[inline(always)]
+    fn push_fast(&self, item: T) -> Result<Wake, T> {
         let tail = self.tail.relaxed();
         let position = tail & !FLAGS;
         // All that is read of the ring itself is read before the stamp, whose Acquire would make
@@ -449,11 +504,11 @@ impl<T> Buffer<T> for Array<T> {
             unsafe { slot.fill(position, item) };
             return Ok(Wake(tail & PARKED != 0));
         }
-        self.push_contended(item)
+        Err(item)
     }
 
-    #[inline]
-    fn pop(&self) -> Result<(T, Wake), PopError> {
+    #[inline(always)]
+    fn pop_fast(&self) -> Option<(T, Wake)> {
         let head = self.head.relaxed();
         let position = head & !FLAGS;
         let (slot, next, one_lap) = (self.slot(position), self.step(head), self.one_lap);
@@ -463,9 +518,9 @@ impl<T> Buffer<T> for Array<T> {
             // SAFETY: the position was claimed, and its slot was found filled (R2).
             let item = unsafe { slot.take() };
             slot.free(position + one_lap);
-            return Ok((item, Wake(head & PARKED != 0)));
+            return Some((item, Wake(head & PARKED != 0)));
         }
-        self.pop_as(false)
+        None
     }
 
     fn push_many(&self, items: &mut std::vec::IntoIter<T>) -> Result<(usize, Wake), Closed> {
@@ -609,7 +664,11 @@ impl<T> Buffer<T> for Array<T> {
                 return self.tail.set_parked(tail);
             }
             let position = head & !FLAGS;
-            let is_void = self.slot(position).stamp() == position + STEP + VOID;
+            let stamp = self.slot(position).stamp();
+            if is_reserved(stamp, position) {
+                return self.set_awaited(position, stamp);
+            }
+            let is_void = stamp == position + STEP + VOID;
             if !is_void || !self.skip_void(head) {
                 return false;
             }
@@ -633,6 +692,8 @@ impl<T> Buffer<T> for Array<T> {
         self.tail.close();
         // See `set_putters_parked`.
         self.head.clear_parked();
+        // SeqCst: the caller looks for getters next (R7).
+        fence(Ordering::SeqCst);
     }
 
     fn is_closed(&self) -> bool {

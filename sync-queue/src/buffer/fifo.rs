@@ -1,6 +1,6 @@
 //! First in, first out: bounded or not.
 
-use crate::buffer::array::{Array, Reserved};
+use crate::buffer::array::{Array, Ended, Reserved};
 use crate::buffer::list::List;
 use crate::buffer::{Buffer, Closed, PopError, PushError, Wake};
 
@@ -32,6 +32,18 @@ impl<T> Buffer<T> for Fifo<T> {
     #[inline]
     fn pop(&self) -> Result<(T, Wake), PopError> {
         either!(self, buffer => buffer.pop())
+    }
+
+    const HAS_FAST_PATH: bool = true;
+
+    #[inline(always)]
+    fn push_fast(&self, item: T) -> Result<Wake, T> {
+        either!(self, buffer => buffer.push_fast(item))
+    }
+
+    #[inline(always)]
+    fn pop_fast(&self) -> Option<(T, Wake)> {
+        either!(self, buffer => buffer.pop_fast())
     }
 
     fn push_many(&self, items: &mut std::vec::IntoIter<T>) -> Result<(usize, Wake), Closed> {
@@ -92,7 +104,7 @@ impl<T> Buffer<T> for Fifo<T> {
 }
 
 /// Room for one item, for a put whose item comes later.
-#[must_use = "getters wait for the item"]
+#[must_use = "no getter passes over the room"]
 pub(crate) enum Room {
     /// A place in an array.
     Reserved(Reserved),
@@ -110,30 +122,41 @@ impl<T> Fifo<T> {
         }
     }
 
-    /// Puts the item into the room. A list may have been closed since.
+    /// Puts the item into the room. A list may have been closed since. Returns the getters that are
+    /// parked.
     ///
     /// # Safety
     ///
     /// The room is from this buffer.
-    pub(crate) unsafe fn fill(&self, room: Room, item: T) -> Result<Wake, PushError<T>> {
+    pub(crate) unsafe fn fill(&self, room: Room, item: T) -> Result<Ended, PushError<T>> {
         match (self, room) {
             // SAFETY: the caller promises it (`# Safety`).
             (Fifo::Bounded(array), Room::Reserved(place)) => unsafe { array.fill(place, item) },
-            (Fifo::Unbounded(list), Room::Unlimited) => list.push(item),
+            (Fifo::Unbounded(list), Room::Unlimited) => {
+                list.push(item).map(|wake| Ended { wake, awaited: Wake(false) })
+            }
             _ => unreachable!("the room is from this buffer"),
         }
     }
 
-    /// Gives the room back. Returns whether putters are parked.
+    /// Gives the room back. Returns the putters and the getters that are parked.
     ///
     /// # Safety
     ///
     /// The room is from this buffer.
-    pub(crate) unsafe fn leave_void(&self, room: Room) -> Wake {
+    pub(crate) unsafe fn leave_void(&self, room: Room) -> Ended {
         match (self, room) {
             // SAFETY: the caller promises it (`# Safety`).
             (Fifo::Bounded(array), Room::Reserved(place)) => unsafe { array.leave_void(place) },
-            _ => Wake(false),
+            _ => Ended { wake: Wake(false), awaited: Wake(false) },
+        }
+    }
+
+    /// Returns whether a get would find an item.
+    pub(crate) fn has_item(&self) -> bool {
+        match self {
+            Fifo::Bounded(array) => array.has_item(),
+            Fifo::Unbounded(list) => list.len() > 0,
         }
     }
 

@@ -147,16 +147,28 @@ impl<T> Slot<T> {
     /// The caller has claimed the slot's position at the head (B2). The slot is gone afterwards
     /// (B3).
     unsafe fn take(&self) -> T {
-        let mut backoff = Backoff::new();
         // Acquire: pairs with the Release in `fill`.
-        while self.word.load(Ordering::Acquire) != FULL {
-            backoff.turn();
+        if self.word.load(Ordering::Acquire) != FULL {
+            self.wait_full();
         }
         // SAFETY: by B2 an item is inside, and no other thread touches the cell.
         let item = self.value.with_mut(|cell| unsafe { (*cell).assume_init_read() });
         // Release: hands the slot to the Acquire in `sweep`.
         self.word.store(READ, Ordering::Release);
         item
+    }
+}
+
+impl<T> Slot<T> {
+    // A function of its own: the fast path would prepare its state and save registers for it.
+    #[cold]
+    #[inline(never)]
+    fn wait_full(&self) {
+        let mut backoff = Backoff::new();
+        // Acquire: as in `take`.
+        while self.word.load(Ordering::Acquire) != FULL {
+            backoff.turn();
+        }
     }
 }
 
@@ -470,6 +482,20 @@ impl<T> List<T> {
 impl<T> Buffer<T> for List<T> {
     #[inline]
     fn push(&self, item: T) -> Result<Wake, PushError<T>> {
+        self.push_fast(item).or_else(|item| self.push_contended(item))
+    }
+
+    #[inline]
+    fn pop(&self) -> Result<(T, Wake), PopError> {
+        // No thread waits for room here.
+        let contended = || self.pop_as(false).map(|item| (item, Wake(false)));
+        self.pop_fast().map_or_else(contended, Ok)
+    }
+
+    const HAS_FAST_PATH: bool = true;
+
+    #[inline(always)]
+    fn push_fast(&self, item: T) -> Result<Wake, T> {
         let tail = self.tail.cursor.acquire();
         let at = offset(tail);
         if tail & CLOSED == 0 && at + 1 < SLOTS {
@@ -481,11 +507,11 @@ impl<T> Buffer<T> for List<T> {
                 return Ok(Wake(tail & PARKED != 0));
             }
         }
-        self.push_contended(item)
+        Err(item)
     }
 
-    #[inline]
-    fn pop(&self) -> Result<(T, Wake), PopError> {
+    #[inline(always)]
+    fn pop_fast(&self) -> Option<(T, Wake)> {
         let head = self.head.cursor.acquire();
         let first = offset(head);
         if head & CLOSED == 0
@@ -496,11 +522,10 @@ impl<T> Buffer<T> for List<T> {
             if self.head.cursor.claim(head, head + STEP).is_ok() {
                 // SAFETY: as in `pop_as`.
                 let item = unsafe { (*block).slots[first].take() };
-                return Ok((item, Wake(false)));
+                return Some((item, Wake(false)));
             }
         }
-        // No thread waits for room here.
-        self.pop_as(false).map(|item| (item, Wake(false)))
+        None
     }
 
     fn push_many(&self, items: &mut std::vec::IntoIter<T>) -> Result<(usize, Wake), Closed> {

@@ -74,6 +74,22 @@ pub(crate) trait Buffer<T> {
 
     fn pop(&self) -> Result<(T, Wake), PopError>;
 
+    /// Whether [`push_fast`](Self::push_fast) and [`pop_fast`](Self::pop_fast) ever succeed.
+    const HAS_FAST_PATH: bool = false;
+
+    /// Pushes the item if that needs no loop and no call: `push` in its commonest case. A failure
+    /// has no meaning.
+    #[inline(always)]
+    fn push_fast(&self, item: T) -> Result<Wake, T> {
+        Err(item)
+    }
+
+    /// As [`push_fast`](Self::push_fast), for `pop`.
+    #[inline(always)]
+    fn pop_fast(&self) -> Option<(T, Wake)> {
+        None
+    }
+
     /// Atomically pushes a prefix of `items` and returns its length. `Ok(0)`: full.
     fn push_many(&self, items: &mut std::vec::IntoIter<T>) -> Result<(usize, Wake), Closed>;
 

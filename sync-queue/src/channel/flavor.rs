@@ -1,5 +1,6 @@
 //! Flavors: the part of a channel between its two ends, and the counts of handles of each end.
 
+use core::iter;
 use core::mem::ManuallyDrop;
 use core::time::Duration;
 use std::time::Instant;
@@ -52,7 +53,7 @@ impl<T> Flavor<T> {
     #[inline]
     pub(super) fn send(&self, item: T, timeout: Timeout) -> Result<(), PushError<T>> {
         match self {
-            Self::Queue(queue) => queue.put(item, timeout),
+            Self::Queue(queue) => queue.put(item, || timeout),
             Self::Zero(meeting) => meeting.send(item, timeout),
             Self::Ticks(_) | Self::Never => Err(PushError::Closed(item)),
         }
@@ -61,7 +62,7 @@ impl<T> Flavor<T> {
     #[inline]
     pub(super) fn recv(&self, timeout: Timeout) -> Result<T, PopError> {
         match self {
-            Self::Queue(queue) => queue.get(timeout),
+            Self::Queue(queue) => queue.get(|| timeout),
             Self::Zero(meeting) => meeting.recv(timeout),
             Self::Ticks(ticks) => ticks.recv(timeout),
             Self::Never => Ticks {
@@ -80,6 +81,18 @@ impl<T> Flavor<T> {
                 usize::from(ticks.next.lock().is_some_and(|due| due <= Instant::now()))
             }
             Self::Zero(_) | Self::Never => 0,
+        }
+    }
+
+    /// Takes out the items that are inside.
+    pub(super) fn drain(&self) -> Vec<T> {
+        match self {
+            // What a receiver gave back that had gone before it took the item.
+            Self::Zero(zero) => zero.returned().into(),
+            _ => {
+                let received = || self.recv(Timeout::None).ok();
+                iter::from_fn(received).take(self.len()).collect()
+            }
         }
     }
 
@@ -151,7 +164,7 @@ impl<T> Flavor<T> {
         // SAFETY: as in `accept_recv`.
         match (self, unsafe { selector.take_handed() }) {
             // SAFETY: it was handed over for a sending case of this channel.
-            (Self::Zero(zero), Some(partner)) => Some(unsafe { zero.accept_send(partner) }),
+            (Self::Zero(zero), Some(claim)) => Some(unsafe { zero.accept_send(claim) }),
             _ => self.start_send(),
         }
     }
@@ -176,11 +189,7 @@ impl<T> Flavor<T> {
                 unsafe { queue.leave_void(room) };
                 Ok(())
             }
-            (Self::Zero(zero), Token::Partner(partner), item) => {
-                // SAFETY: the caller promises it (`# Safety`).
-                unsafe { zero.finish_send(partner, item) };
-                Ok(())
-            }
+            (Self::Zero(zero), Token::Partner(claim), item) => zero.finish_send(claim, item),
             (_, Token::Closed, item) => Err(item),
             _ => unreachable!("a token is completed at the channel that it is from"),
         }
@@ -202,6 +211,14 @@ impl<T> Flavor<T> {
         }
     }
 
+    /// The time of a receiving select is up, but a partner has claimed it: takes the claim back.
+    pub(super) fn withdraw(&self, selector: &Selector) -> bool {
+        match self {
+            Self::Zero(zero) => zero.withdraw(selector),
+            Self::Queue(_) | Self::Ticks(_) | Self::Never => false,
+        }
+    }
+
     pub(super) fn unwatch(&self, receive: bool, selector: &Selector) {
         match self {
             Self::Queue(queue) if receive => queue.unwatch_get(selector),
@@ -215,7 +232,7 @@ impl<T> Flavor<T> {
         match self {
             Self::Queue(queue) => {
                 let buffer = &queue.buffer;
-                let possible = if receive { buffer.len() > 0 } else { buffer.has_room() };
+                let possible = if receive { buffer.has_item() } else { buffer.has_room() };
                 possible || buffer.is_closed()
             }
             Self::Zero(zero) => zero.is_ready(receive),

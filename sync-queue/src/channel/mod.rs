@@ -389,7 +389,8 @@ impl<T> Receiver<T> {
     }
 
     /// Receives the items that are inside at the moment, at most as many as there are when the call
-    /// begins. With room for none: none.
+    /// begins. With room for none: items whose receiver has gone, a [`recv_async`](Self::recv_async)
+    /// that was dropped for example.
     ///
     /// ```
     /// let (sender, receiver) = sync_queue::channel::unbounded();
@@ -398,7 +399,7 @@ impl<T> Receiver<T> {
     /// ```
     #[must_use]
     pub fn drain(&self) -> Vec<T> {
-        self.try_iter().take(self.len()).collect()
+        self.channel.flavor.drain()
     }
 
     /// Receives the next item, waiting for one as a task does. The future runs on any executor.
@@ -469,9 +470,8 @@ impl<T> Receiver<T> {
         }
     }
 
-    /// Receives the next item if there is one, or a sender waiting. Never sleeps.
-    ///
-    /// A send that a select has begun is waited for: see [`SelectedOperation`].
+    /// Receives the next item if there is one, or a sender waiting. Never sleeps, but for a
+    /// millisecond at most if the sender that waits is a select, which has to wake up.
     ///
     /// # Errors
     ///
@@ -483,8 +483,6 @@ impl<T> Receiver<T> {
 
     /// Receives the next item, waiting for one at most `timeout`.
     ///
-    /// A send that a select has begun is waited for, also past the time: see [`SelectedOperation`].
-    ///
     /// # Errors
     ///
     /// [`RecvTimeoutError`].
@@ -493,8 +491,6 @@ impl<T> Receiver<T> {
     }
 
     /// Receives the next item, waiting for one until `deadline`.
-    ///
-    /// A send that a select has begun is waited for, also past the time: see [`SelectedOperation`].
     ///
     /// # Errors
     ///

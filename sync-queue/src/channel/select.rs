@@ -277,6 +277,10 @@ fn wait<'a, W: Want<'a>>(
     } else {
         selector.abort()
     };
+    let ended = match ended {
+        Ended::Claimed => end_claim(&selector, cases, deadline, token),
+        ended => ended,
+    };
     drop(watched);
     match ended {
         Ended::Chosen(number) => match W::accept(&cases[number as usize], &selector) {
@@ -284,7 +288,29 @@ fn wait<'a, W: Want<'a>>(
             None => Woken::Again,
         },
         Ended::Aborted if late => Woken::Late,
-        Ended::Aborted => Woken::Again,
+        Ended::Aborted | Ended::Claimed => Woken::Again,
+    }
+}
+
+/// Waits for the end of a claim on the selector, at most until the limit of the call: a case that
+/// is possible and a clock that is due do not end it. Then takes the claim back.
+fn end_claim(
+    selector: &Selector,
+    cases: &[Case<'_>],
+    deadline: Option<Deadline>,
+    token: Option<&CancelToken>,
+) -> Ended {
+    let ended = match token {
+        None => selector.wait(deadline),
+        Some(token) => selector.wait_or_cancelled(None, token),
+    };
+    match ended {
+        Ended::Claimed if cases.iter().any(|case| case.operation.withdraw(selector)) => {
+            Ended::Aborted
+        }
+        // The partner is ending the claim.
+        Ended::Claimed => selector.wait(None),
+        ended => ended,
     }
 }
 
@@ -602,16 +628,18 @@ impl fmt::Debug for Select<'_> {
 
 /// A case that was chosen and begun. Complete it with [`send`](Self::send) or [`recv`](Self::recv).
 ///
-/// Other threads wait for the completion, and spin and yield meanwhile:
+/// A send that was begun and not completed holds up the receivers of its channel, asleep, and each
+/// of them only within its own limit of time:
 ///
-/// * In a channel with room, no receive passes over the place of a send that was begun. It waits
-///   there until the send is completed or the channel is closed, whatever its own limit: `try_recv`
-///   too, a receive whose time is up or whose token is cancelled, the poll of a task, and a select
-///   that has this receive as a case, with its `default` and its other cases.
-/// * With room for none, a receiver that was chosen as the partner waits for the item.
+/// * In a channel with room, no receive passes over the place of the send: for receivers nothing is
+///   inside, also if items were sent after the choice.
+/// * With room for none, a receiver that was chosen as the partner waits for the item. If it gives
+///   up, because its time is up or its token is cancelled, the item goes to the next receiver, and
+///   the channel keeps it until one comes: that send is completed without a rendezvous.
 ///
-/// So complete it soon, and receive nothing from the same channel before that. Do not forget it
-/// (`mem::forget`): the receivers would wait until the channel is closed, and the partner forever.
+/// So complete it soon, and do not wait without a limit for an item of the same channel before that.
+/// Do not forget it (`mem::forget`): nothing behind it would be received until the channel is
+/// closed.
 ///
 /// # Panics
 ///

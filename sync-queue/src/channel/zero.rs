@@ -6,9 +6,9 @@
 //!
 //! | word | meaning |
 //! |---|---|
-//! | `WAITING` | in its list, or taken out by a select that has not sent its item yet |
+//! | `WAITING` | in its list, or claimed by a select that has not sent its item yet |
 //! | `MATCHED` | taken out of the list by the other side, the item handed over |
-//! | `CLOSED` | taken out because the channel was closed |
+//! | `CLOSED` | taken out, or its claim, because the channel was closed |
 //! | `LEFT` | taken out by a select that will not send: a receiver tries again |
 //!
 //! A select stands in the lists as a ticket. It has no item to be taken and no place to be filled
@@ -17,31 +17,34 @@
 //! | comes | is in the list | what happens |
 //! |---|---|---|
 //! | a sender | a select that receives | the sender claims it and hands it the item |
-//! | a receiver | a select that sends | the receiver claims it, hands it the address of its waiter, and waits for the item or for `LEFT` |
-//! | a select that sends | a receiver | the select takes the waiter out, and sends or leaves later |
+//! | a receiver | a select that sends | the receiver claims it, hands it the number of a claim on its waiter, and waits for the item or for `LEFT` |
+//! | a select that sends | a receiver | the select claims the waiter, and sends or leaves later |
 //! | a select that sends | a select that receives | the first claims the second, and hands it the item or leaves later |
 //! | a select that receives | a select that sends | as a receiver |
 //!
 //! A select is in no list while it looks for partners, and what it finds in a list while it adds
 //! its own tickets is only a reason to start again. So it never meets itself.
 //!
-//! A task may be dropped while a select has taken its waiter out and has not sent yet, by the very
-//! thread of the select perhaps. So the select has no pointer to it, but the number of a *claim* in
-//! a list next to the two: a task that is dropped takes its claim back, and a select that does not
-//! find the claim any more gives the item to the next receiver.
+//! Between its choice and its send a select runs user code, which may take any time, and may drop
+//! the task that it has chosen. So the select has no pointer to its partner, but the number of a
+//! *claim* in a list next to the two. A receiver whose time is up, and a task that is dropped, take
+//! the claim back. The channel takes all claims back when it is closed. A select that does not find
+//! its claim any more gives the item to the next receiver, and keeps it in the channel for one if
+//! none waits; or it gets the item back from a channel that is closed.
 //!
-//! A waiter that gives up (its time is up) removes itself under the lock. If it is not in the list
-//! any more, it was matched, and has succeeded: so a send never returns before its item was taken
-//! (flume #140), and no item is lost to a waiter that gave up.
+//! A waiter that gives up (its time is up) removes itself, or its claim, under the lock. If neither
+//! is there any more, it was matched, and has succeeded: so no item is lost to a waiter that gave
+//! up, and a send returns before its item was taken (flume #140) only if it is that of a select
+//! whose receiver gave up, or if the receiver was a task that is dropped.
 //!
 //! # Invariants
 //!
 //! A waiter lives on the stack of the thread that waits: nothing is counted, and nothing is
 //! allocated but for lists that grow longer than ever before.
 //!
-//! M1. A waiter stays in place while it is in a list or claimed, and after that until its word is
-//! no longer `WAITING`. Its thread leaves only after it has removed the waiter or the claim, or
-//! after it has read another word than `WAITING`.
+//! M1. A waiter, and a select, stays in place while it is in a list or claimed, and after that until
+//! its word says that the wait has ended. Its thread leaves only after it has removed the waiter or
+//! the claim, or after it has read such a word.
 //!
 //! M2 (ownership of `item`). The waiting thread until it is enqueued; the partner from dequeue
 //! until it stores `word`; the waiting thread again after that. A sender's item is there until the
@@ -50,12 +53,14 @@
 //! M3. After the word was stored, only its address is used: the waiter may be gone. A wake that
 //! reaches another waiter at that address is a spurious wake.
 //!
-//! M4. A thread that took a waiter out, or claimed a select, hands something over or leaves in any
-//! case: a select that never sends drops its `SelectedOperation`, which leaves.
+//! M4. A thread that took a waiter out, or claimed a select that sends, hands something over within a
+//! few instructions. A select that claimed a receiver sends or leaves, or its claim is taken back:
+//! when the receiver's time is up, or when the channel is closed.
 
 use core::cell::Cell;
 use core::mem;
 use core::ptr::NonNull;
+use core::time::Duration;
 use std::collections::VecDeque;
 
 use sync_core::primitive::atomic::{AtomicU32, Ordering};
@@ -65,7 +70,7 @@ use sync_core::user_code::AbortOnUnwind;
 use sync_core::{Mutex, MutexGuard};
 
 use crate::buffer::{PopError, PushError};
-use crate::channel::token::{Partner, Token};
+use crate::channel::token::Token;
 use crate::wait::selector::{Claimed, Selector, Ticket, Wakeup};
 use crate::wait::stash::Stash;
 use crate::wait::timeout::Timeout;
@@ -74,6 +79,10 @@ const WAITING: u32 = 0;
 const MATCHED: u32 = 1;
 const CLOSED: u32 = 2;
 const LEFT: u32 = 3;
+
+/// The time for which a receive that must not wait waits for a select that it has chosen: the select
+/// was asleep, and evaluates its item next.
+const FOR_A_SELECT: Duration = Duration::from_millis(1);
 
 pub(super) struct Waiter<T> {
     word: AtomicU32,
@@ -151,26 +160,15 @@ impl<T> Waiter<T> {
     }
 }
 
-/// A waiter that stands in a list, and whether it is that of a task.
-struct Listed<T>(NonNull<Waiter<T>>, bool);
-
-/// The place that a receiver hands to a select that sends.
-enum Receives<T> {
-    Thread(NonNull<Waiter<T>>),
-    /// The number of its claim.
-    Task(u64),
-}
+/// A waiter that stands in a list.
+struct Listed<T>(NonNull<Waiter<T>>);
 
 // SAFETY: it hands an item from one thread to another (M2); the word is an atomic.
 unsafe impl<T: Send> Send for Listed<T> {}
 
 impl<T> Listed<T> {
-    fn of_thread(waiter: &Waiter<T>) -> Self {
-        Self(NonNull::from(waiter), false)
-    }
-
-    fn of_task(waiter: &Waiter<T>) -> Self {
-        Self(NonNull::from(waiter), true)
+    fn new(waiter: &Waiter<T>) -> Self {
+        Self(NonNull::from(waiter))
     }
 
     /// Gives or takes the item, then reports to the waiter that it was matched.
@@ -185,20 +183,6 @@ impl<T> Listed<T> {
         // SAFETY: the caller promises it (`# Safety`).
         unsafe { self.report(MATCHED) };
         taken
-    }
-
-    /// Gives a receiver its item, or (`None`) reports that none will come.
-    ///
-    /// # Safety
-    ///
-    /// The caller took the waiter out of its list.
-    unsafe fn give_or_leave(self, item: Option<T>) {
-        match item {
-            // SAFETY: the caller promises it (`# Safety`).
-            Some(item) => drop(unsafe { self.exchange(Some(item)) }),
-            // SAFETY: the caller promises it (`# Safety`).
-            None => unsafe { self.report(LEFT) },
-        }
     }
 
     /// Stores `what` in the waiter's word and wakes it. The waiter may be gone afterwards.
@@ -240,6 +224,24 @@ impl<T> Taken<T> {
             }
             Self::Select(receiver) => receiver.hand(Stash::new(item)).go(),
         }
+    }
+
+    /// Reports to a receiver that no item will come (`LEFT`), or `CLOSED`. No lock is held. A select
+    /// tries all of its cases again.
+    fn leave(self, what: u32) {
+        match self {
+            // SAFETY: it was taken out of its list.
+            Self::Waiter(receiver) => unsafe { receiver.report(what) },
+            Self::Select(receiver) => receiver.leave().go(),
+        }
+    }
+
+    fn is_waiter(&self, waiter: &Waiter<T>) -> bool {
+        matches!(self, Self::Waiter(listed) if core::ptr::eq(listed.0.as_ptr(), waiter))
+    }
+
+    fn is_select(&self, selector: &Selector) -> bool {
+        matches!(self, Self::Select(claimed) if claimed.is_of(selector))
     }
 }
 
@@ -319,10 +321,11 @@ impl<T> Side<T> {
 struct Lists<T> {
     senders: Side<T>,
     receivers: Side<T>,
-    /// Items of tasks that received them and were dropped before they were polled.
+    /// Items whose receiver has gone: of tasks that were dropped before they were polled, and of
+    /// selects whose receiver gave up.
     returned: VecDeque<T>,
-    /// Receiving tasks that selects have taken out and not sent to yet, with their numbers.
-    claimed: Vec<(u64, Listed<T>)>,
+    /// Receivers that selects have taken out and not sent to yet, with the numbers of the claims.
+    claimed: Vec<(u64, Taken<T>)>,
     /// The number of claims that there ever were.
     claims: u64,
     closed: bool,
@@ -338,16 +341,16 @@ impl<T> Lists<T> {
         }
     }
 
-    /// Claims a receiving task that is in no list, for a select.
-    fn claim(&mut self, receiver: Listed<T>) -> u64 {
+    /// Claims a receiver that is in no list, for a select.
+    fn claim(&mut self, receiver: Taken<T>) -> u64 {
         self.claimed.push((self.claims, receiver));
         self.claims += 1;
         self.claims - 1
     }
 
-    /// Takes a claim out of the list.
-    fn unclaim(&mut self, is_it: impl Fn(&(u64, Listed<T>)) -> bool) -> Option<Listed<T>> {
-        let at = self.claimed.iter().position(is_it)?;
+    /// Takes a claim back, or ends it.
+    fn unclaim(&mut self, is_it: impl Fn(u64, &Taken<T>) -> bool) -> Option<Taken<T>> {
+        let at = self.claimed.iter().position(|(number, taken)| is_it(*number, taken))?;
         Some(self.claimed.swap_remove(at).1)
     }
 
@@ -436,12 +439,15 @@ impl<T> Zero<T> {
                     };
                 }
                 Some(Taken::Select(sender)) => {
-                    drop(lists);
                     me = Waiter::new(None);
+                    // The waiter must not go while it is claimed (M1).
                     let guard = AbortOnUnwind::new(LEFT_BY_A_PANIC);
-                    sender.hand(Stash::new(Receives::Thread(NonNull::from(&me)))).go();
-                    // The select sends or leaves (M4).
-                    let word = me.wait(None);
+                    let claim = lists.claim(Taken::Waiter(Listed::new(&me)));
+                    drop(lists);
+                    sender.hand(Stash::new(claim)).go();
+                    let deadline =
+                        limit.deadline().unwrap_or_else(|()| Deadline::after(FOR_A_SELECT));
+                    let word = self.wait_or_leave(&me, deadline, true);
                     guard.disarm();
                     word
                 }
@@ -472,20 +478,29 @@ impl<T> Zero<T> {
     ) -> u32 {
         // The waiter must not go while it is in the list (M1).
         let guard = AbortOnUnwind::new(LEFT_BY_A_PANIC);
-        let observers = lists.sides(receive).0.list(Party::Waiter(Listed::of_thread(me)));
+        let observers = lists.sides(receive).0.list(Party::Waiter(Listed::new(me)));
         drop(lists);
         observers.into_iter().for_each(Wakeup::go);
-        let mut word = me.wait(deadline);
-        if word == WAITING {
-            let removed = self.lists.lock().sides(receive).0.remove(me);
-            if !removed {
-                // Taken out at the last moment: its word is stored within a few instructions, or
-                // when a select sends or leaves (M4).
-                word = me.wait(None);
-            }
-        }
+        let word = self.wait_or_leave(me, deadline, receive);
         guard.disarm();
         word
+    }
+
+    /// Waits for the end of a wait that is listed or claimed; when the time is up, ends it.
+    fn wait_or_leave(&self, me: &Waiter<T>, deadline: Option<Deadline>, receive: bool) -> u32 {
+        let word = me.wait(deadline);
+        if word != WAITING || self.remove(me, receive) {
+            return word;
+        }
+        // Taken out at the last moment: its word is stored within a few instructions (M4).
+        me.wait(None)
+    }
+
+    /// Takes a waiter out of its list, or its claim back. Returns `false` if another thread has
+    /// taken it out.
+    fn remove(&self, me: &Waiter<T>, receive: bool) -> bool {
+        let mut lists = self.lists.lock();
+        lists.sides(receive).0.remove(me) || lists.unclaim(|_, taken| taken.is_waiter(me)).is_some()
     }
 
     /// Closes the channel: no waiter is matched any more, and all waiters are woken.
@@ -507,11 +522,14 @@ impl<T> Zero<T> {
             wakeups
                 .extend(side.observers.drain(..).filter_map(|ticket| unsafe { ticket.choose() }));
         }
+        // Their selects get their items back.
+        let claimed = mem::take(&mut lists.claimed);
         drop(lists);
         for waiter in waiters {
             // SAFETY: it was taken out of its list under the lock.
             unsafe { waiter.report(CLOSED) };
         }
+        claimed.into_iter().for_each(|(_, receiver)| receiver.leave(CLOSED));
         wakeups.into_iter().for_each(Wakeup::go);
     }
 }
@@ -572,7 +590,7 @@ impl<T> Zero<T> {
                 drop(lists);
                 return self.poll_send(me);
             }
-            let observers = lists.senders.list(Party::Waiter(Listed::of_task(&me.waiter)));
+            let observers = lists.senders.list(Party::Waiter(Listed::new(&me.waiter)));
             me.listed.set(true);
             drop(lists);
             observers.into_iter().for_each(Wakeup::go);
@@ -607,15 +625,15 @@ impl<T> Zero<T> {
                     }
                     Some(Taken::Select(sender)) => {
                         // The task does not wait here: the select stores the word (M4).
-                        let claim = lists.claim(Listed::of_task(&me.waiter));
+                        let claim = lists.claim(Taken::Waiter(Listed::new(&me.waiter)));
                         me.listed.set(true);
                         drop(lists);
-                        sender.hand(Stash::new(Receives::<T>::Task(claim))).go();
+                        sender.hand(Stash::new(claim)).go();
                     }
                     None if lists.closed => return Some(Err(PopError::Closed)),
                     None => {
                         let observers =
-                            lists.receivers.list(Party::Waiter(Listed::of_task(&me.waiter)));
+                            lists.receivers.list(Party::Waiter(Listed::new(&me.waiter)));
                         me.listed.set(true);
                         drop(lists);
                         observers.into_iter().for_each(Wakeup::go);
@@ -642,12 +660,9 @@ impl<T> Zero<T> {
             return;
         }
         me.listed.set(false);
-        let is_me = |(_, claimed): &(u64, Listed<T>)| core::ptr::eq(claimed.0.as_ptr(), &me.waiter);
-        let mut lists = self.lists.lock();
-        if lists.sides(receive).0.remove(&me.waiter) || lists.unclaim(is_me).is_some() {
+        if self.remove(&me.waiter, receive) {
             return;
         }
-        drop(lists);
         // Taken out at the last moment: its word is stored within a few instructions.
         me.waiter.wait(None);
         if !receive {
@@ -655,12 +670,11 @@ impl<T> Zero<T> {
         }
         // SAFETY: a thread took the waiter out and has stored its word (M2).
         let Some(item) = (unsafe { me.waiter.replace(None) }) else { return };
-        self.pass_on(item);
+        Self::pass_on(self.lists.lock(), item);
     }
 
     /// Gives an item to the next receiver, or keeps it for one.
-    fn pass_on(&self, item: T) {
-        let mut lists = self.lists.lock();
+    fn pass_on(mut lists: MutexGuard<'_, Lists<T>>, item: T) {
         match lists.receivers.take() {
             Some(receiver) => {
                 drop(lists);
@@ -678,7 +692,7 @@ impl<T> Zero<T> {
         }
     }
 
-    /// Takes out the items that tasks gave back, for the last receiver.
+    /// Takes out the items that wait in the channel, because their receivers have gone.
     pub(super) fn returned(&self) -> VecDeque<T> {
         mem::take(&mut self.lists.lock().returned)
     }
@@ -692,39 +706,32 @@ impl<T> Zero<T> {
         if lists.closed {
             return Some(Token::Closed);
         }
-        Some(Token::Partner(match lists.receivers.take()? {
-            Taken::Waiter(receiver) if receiver.1 => Partner::Task(lists.claim(receiver)),
-            Taken::Waiter(receiver) => Partner::Waiter(receiver.0.cast()),
-            Taken::Select(receiver) => Partner::Select(receiver),
-        }))
+        let receiver = lists.receivers.take()?;
+        Some(Token::Partner(lists.claim(receiver)))
     }
 
-    /// Hands the item to the partner, or (`None`) leaves.
+    /// Hands the item to the receiver that was claimed, or to the next one, or (`None`) leaves.
     ///
-    /// # Safety
+    /// # Errors
     ///
-    /// The partner is from this channel.
-    pub(super) unsafe fn finish_send(&self, partner: Partner, item: Option<T>) {
-        match (partner, item) {
-            (Partner::Select(receiver), Some(item)) => receiver.hand(Stash::new(item)).go(),
-            (Partner::Select(receiver), None) => receiver.leave().go(),
-            (Partner::Waiter(receiver), item) => {
-                // A waiter of this channel has its type.
-                let receiver = Listed::<T>(receiver.cast(), false);
-                // SAFETY: it was taken out of its list (M4).
-                unsafe { receiver.give_or_leave(item) };
-            }
-            (Partner::Task(claim), item) => {
-                let receiver = self.lists.lock().unclaim(|(number, _)| *number == claim);
-                match (receiver, item) {
-                    // SAFETY: its claim was taken out of the list (M4).
-                    (Some(receiver), item) => unsafe { receiver.give_or_leave(item) },
-                    // The task was dropped.
-                    (None, Some(item)) => self.pass_on(item),
-                    (None, None) => {}
+    /// The item, if the channel was closed before a receiver got it.
+    pub(super) fn finish_send(&self, claim: u64, item: Option<T>) -> Result<(), Option<T>> {
+        let mut lists = self.lists.lock();
+        let closed = lists.closed;
+        match (lists.unclaim(|number, _| number == claim), item) {
+            (Some(receiver), item) => {
+                drop(lists);
+                match item {
+                    Some(item) => receiver.give(item),
+                    None => receiver.leave(LEFT),
                 }
             }
+            (None, Some(item)) if closed => return Err(Some(item)),
+            // The receiver has taken the claim back.
+            (None, Some(item)) => Self::pass_on(lists, item),
+            (None, None) => {}
         }
+        Ok(())
     }
 
     /// Begins a send with the stash that a receiver handed to the select.
@@ -733,12 +740,14 @@ impl<T> Zero<T> {
     ///
     /// The stash was handed to a sending case of this channel.
     pub(super) unsafe fn accept_send(&self, stash: Stash) -> Token {
-        // SAFETY: `recv` and `poll_recv` hand this over.
-        let receiver: Receives<T> = unsafe { stash.into_inner() };
-        Token::Partner(match receiver {
-            Receives::Thread(waiter) => Partner::Waiter(waiter.cast()),
-            Receives::Task(claim) => Partner::Task(claim),
-        })
+        // SAFETY: `recv` and `poll_recv` hand this over: the number of a claim.
+        Token::Partner(unsafe { stash.into_inner::<u64>() })
+    }
+
+    /// Takes the claim on a receiving select back, whose time is up. Returns `false` if there is
+    /// none: the partner hands its item over.
+    pub(super) fn withdraw(&self, selector: &Selector) -> bool {
+        self.lists.lock().unclaim(|_, taken| taken.is_select(selector)).is_some()
     }
 
     /// Lists a select. Returns `false` if there is a partner, or the channel is closed.

@@ -54,7 +54,7 @@ macro_rules! queue_methods {
             #[inline]
             #[doc(alias = "send")]
             pub fn put(&self, item: T) -> Result<(), ShutDown<T>> {
-                match self.shared.put(item, Timeout::Forever) {
+                match self.shared.put(item, || Timeout::Forever) {
                     Ok(()) => Ok(()),
                     Err(PushError::Closed(item) | PushError::Full(item)) => Err(ShutDown(item)),
                 }
@@ -91,7 +91,7 @@ macro_rules! queue_methods {
             #[inline]
             #[doc(alias = "send_timeout")]
             pub fn put_timeout(&self, item: T, timeout: Duration) -> Result<(), PutError<T>> {
-                self.shared.put(item, Timeout::For(timeout)).map_err(PutError::from)
+                self.shared.put(item, || Timeout::For(timeout)).map_err(PutError::from)
             }
 
             /// Puts an item, waiting for room until `deadline`. If there is room it is put, even if
@@ -103,7 +103,7 @@ macro_rules! queue_methods {
             #[inline]
             #[doc(alias = "send_deadline")]
             pub fn put_deadline(&self, item: T, deadline: Instant) -> Result<(), PutError<T>> {
-                self.shared.put(item, Timeout::Until(deadline)).map_err(PutError::from)
+                self.shared.put(item, || Timeout::Until(deadline)).map_err(PutError::from)
             }
 
             /// As [`put`](Self::put), as a task: waits for room without a thread.
@@ -202,7 +202,7 @@ macro_rules! queue_methods {
             #[inline]
             #[doc(alias = "recv")]
             pub fn get(&self) -> Result<T, ShutDown> {
-                self.shared.get(Timeout::Forever).map_err(|_| ShutDown(()))
+                self.shared.get(|| Timeout::Forever).map_err(|_| ShutDown(()))
             }
 
             /// Gets the next item if there is one. Never sleeps.
@@ -226,7 +226,7 @@ macro_rules! queue_methods {
             #[inline]
             #[doc(alias = "recv_timeout")]
             pub fn get_timeout(&self, timeout: Duration) -> Result<T, GetError> {
-                self.shared.get(Timeout::For(timeout)).map_err(GetError::from)
+                self.shared.get(|| Timeout::For(timeout)).map_err(GetError::from)
             }
 
             /// Gets the next item, waiting for one until `deadline`. If there is one it is
@@ -238,7 +238,7 @@ macro_rules! queue_methods {
             #[inline]
             #[doc(alias = "recv_deadline")]
             pub fn get_deadline(&self, deadline: Instant) -> Result<T, GetError> {
-                self.shared.get(Timeout::Until(deadline)).map_err(GetError::from)
+                self.shared.get(|| Timeout::Until(deadline)).map_err(GetError::from)
             }
 
             /// As [`get`](Self::get), as a task: waits for an item without a thread.

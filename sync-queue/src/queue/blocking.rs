@@ -72,8 +72,49 @@ impl<B> Blocking<B> {
         Ok(item)
     }
 
+    /// Puts the item, waiting for room as long as `timeout` lasts: a closure, for the fast path
+    /// would prepare a value.
     #[inline]
-    pub(crate) fn put<T>(&self, item: T, timeout: Timeout) -> Result<(), PushError<T>>
+    pub(crate) fn put<T>(
+        &self,
+        item: T,
+        timeout: impl FnOnce() -> Timeout,
+    ) -> Result<(), PushError<T>>
+    where
+        B: Buffer<T>,
+    {
+        if !B::HAS_FAST_PATH {
+            return self.put_in_general(item, timeout());
+        }
+        match self.buffer.push_fast(item) {
+            Ok(wake) => {
+                self.wake_getters(wake, 1);
+                Ok(())
+            }
+            Err(item) => self.put_contended(item, timeout()),
+        }
+    }
+
+    /// Gets an item, waiting for one as long as `timeout` lasts.
+    #[inline]
+    pub(crate) fn get<T>(&self, timeout: impl FnOnce() -> Timeout) -> Result<T, PopError>
+    where
+        B: Buffer<T>,
+    {
+        if !B::HAS_FAST_PATH {
+            return self.get_in_general(timeout());
+        }
+        match self.buffer.pop_fast() {
+            Some((item, wake)) => {
+                self.wake_putters(wake, 1);
+                Ok(item)
+            }
+            None => self.get_contended(timeout()),
+        }
+    }
+
+    #[inline]
+    fn put_in_general<T>(&self, item: T, timeout: Timeout) -> Result<(), PushError<T>>
     where
         B: Buffer<T>,
     {
@@ -84,7 +125,7 @@ impl<B> Blocking<B> {
     }
 
     #[inline]
-    pub(crate) fn get<T>(&self, timeout: Timeout) -> Result<T, PopError>
+    fn get_in_general<T>(&self, timeout: Timeout) -> Result<T, PopError>
     where
         B: Buffer<T>,
     {
@@ -92,6 +133,24 @@ impl<B> Blocking<B> {
             Err(PopError::Empty) => self.wait_to_get(timeout),
             done => done,
         }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn put_contended<T>(&self, item: T, timeout: Timeout) -> Result<(), PushError<T>>
+    where
+        B: Buffer<T>,
+    {
+        self.put_in_general(item, timeout)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn get_contended<T>(&self, timeout: Timeout) -> Result<T, PopError>
+    where
+        B: Buffer<T>,
+    {
+        self.get_in_general(timeout)
     }
 
     /// Lets the other side get ahead, if the caller has caught up with a stream. A short queue
@@ -393,8 +452,12 @@ impl<T> Blocking<Fifo<T>> {
     /// The room is from this queue.
     pub(crate) unsafe fn fill(&self, room: Room, item: T) -> Result<(), PushError<T>> {
         // SAFETY: the caller promises it (`# Safety`).
-        let wake = unsafe { self.buffer.fill(room, item) }?;
-        self.wake_getters::<T>(wake, 1);
+        let ended = unsafe { self.buffer.fill(room, item) }?;
+        if ended.awaited.0 {
+            self.wake_getters::<T>(ended.awaited, ALL);
+        } else {
+            self.wake_getters::<T>(ended.wake, 1);
+        }
         Ok(())
     }
 
@@ -405,8 +468,9 @@ impl<T> Blocking<Fifo<T>> {
     /// The room is from this queue.
     pub(crate) unsafe fn leave_void(&self, room: Room) {
         // SAFETY: the caller promises it (`# Safety`).
-        let wake = unsafe { self.buffer.leave_void(room) };
-        self.wake_putters::<T>(wake, ALL);
+        let ended = unsafe { self.buffer.leave_void(room) };
+        self.wake_getters::<T>(ended.awaited, ALL);
+        self.wake_putters::<T>(ended.wake, ALL);
     }
 
     /// Adds the selector to the waiters for an item. Returns `false` if there is one.

@@ -63,7 +63,7 @@ impl<T> SimpleQueue<T> {
     #[inline]
     #[doc(alias = "recv")]
     pub fn get(&self) -> T {
-        match self.shared.get(Timeout::Forever) {
+        match self.shared.get(|| Timeout::Forever) {
             Ok(item) => item,
             Err(_) => unreachable!("this queue is never closed, and the wait has no end"),
         }
@@ -81,14 +81,14 @@ impl<T> SimpleQueue<T> {
     #[inline]
     #[doc(alias = "recv_timeout")]
     pub fn get_timeout(&self, timeout: Duration) -> Option<T> {
-        self.shared.get(Timeout::For(timeout)).ok()
+        self.shared.get(|| Timeout::For(timeout)).ok()
     }
 
     /// Gets the next item, waiting for one until `deadline`.
     #[inline]
     #[doc(alias = "recv_deadline")]
     pub fn get_deadline(&self, deadline: Instant) -> Option<T> {
-        self.shared.get(Timeout::Until(deadline)).ok()
+        self.shared.get(|| Timeout::Until(deadline)).ok()
     }
 
     /// As [`get`](Self::get), as a task. Cancel-safe: a get that is dropped before it is done has

@@ -460,3 +460,20 @@ fn what_a_dropped_task_was_chosen_for_goes_to_the_next_one() {
     assert_eq!(poll(sends[2].as_mut().unwrap().as_mut(), &wakers[2].1), Poll::Ready(Ok(())));
     assert_eq!(receiver.try_recv(), Ok(3));
 }
+
+/// With room for none: `drain` finds the item of a receive that was dropped before it took it.
+#[test]
+fn drain_finds_what_a_dropped_receive_gave_back() {
+    let _watchdog = watch();
+    let (sender, receiver) = bounded(0);
+    let (_, waker) = counted();
+    let mut receives: Vec<_> = (0..3).map(|_| Box::pin(receiver.recv_async())).collect();
+    for receive in &mut receives {
+        assert!(poll(receive.as_mut(), &waker).is_pending());
+    }
+    (0..3).for_each(|n| sender.try_send(n).unwrap());
+    receives.into_iter().for_each(drop);
+    assert_eq!(receiver.drain(), [0, 1, 2]);
+    assert_eq!(receiver.try_recv(), Err(TryRecvError::Empty));
+    assert!(receiver.drain().is_empty());
+}

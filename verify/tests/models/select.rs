@@ -241,9 +241,11 @@ model! {
 }
 
 model! {
-    /// The time of either side runs out while two selects meet: both say that they met, or neither.
+    /// The time of either side runs out while two selects meet: both say that they met, or neither,
+    /// or the item of the first is in the channel.
     fn two_selects_meet_in_time(order) small {
         let (sender, receiver) = channel::bounded::<Tracked>(0);
+        let left = receiver.clone();
         let relaxed = std::sync::atomic::Ordering::Relaxed;
         let met = std::sync::Arc::new([(); 2].map(|()| std::sync::atomic::AtomicBool::new(false)));
         let (sent, received) = (met.clone(), met.clone());
@@ -263,7 +265,7 @@ model! {
             default(SOON) => {}
         });
         order.run([selects, receives]);
-        assert_eq!(met[0].load(relaxed), met[1].load(relaxed));
+        assert_eq!(met[0].load(relaxed), met[1].load(relaxed) || left.try_recv().is_ok());
     }
 }
 
@@ -292,6 +294,126 @@ model! {
         });
         order.run([moves, selects]);
         drop(kept);
+    }
+}
+
+/// Begins a send, if that is possible in time. The item is the body's to send, or not.
+fn begins(sender: &Sender<Tracked>, then: impl FnOnce(channel::SelectedOperation<'_>)) -> bool {
+    let mut select = Select::new();
+    select.send(sender);
+    let begun = select.select_timeout(SOON);
+    begun.map(then).is_ok()
+}
+
+model! {
+    /// A receiver waits, asleep, for a send that was begun, while another item comes behind it. It
+    /// gets both, in the order of the choice. A receive that does not wait finds nothing meanwhile.
+    fn a_receiver_sleeps_on_a_begun_send(order) small {
+        let (sender, receiver) = channel::bounded::<Tracked>(2);
+        let tries = receiver.clone();
+        let selects = body(move || {
+            let begun = begins(&sender, |selected| {
+                sender.send(item(2)).unwrap();
+                assert!(tries.try_recv().is_err() && tries.recv_timeout(SOON).is_err());
+                selected.send(&sender, item(1)).unwrap();
+            });
+            assert!(begun);
+        });
+        let receives = body(move || {
+            assert_eq!(receiver.recv().unwrap().get(), 1);
+            assert_eq!(receiver.recv().unwrap().get(), 2);
+        });
+        order.run([selects, receives]);
+    }
+}
+
+model! {
+    /// Two receivers sleep on a send that was begun. The item that came behind it is not lost when
+    /// the send is left.
+    fn a_begun_send_that_is_left_wakes_the_receivers(order) tight {
+        let (sender, receiver) = channel::bounded::<Tracked>(2);
+        let other = receiver.clone();
+        let selects = body(move || {
+            let begun = begins(&sender, |selected| {
+                sender.send(item(1)).unwrap();
+                leave(selected);
+            });
+            assert!(begun);
+            sender.send(item(1)).unwrap();
+        });
+        let receives = |receiver: Receiver<Tracked>| {
+            body(move || assert_eq!(receiver.recv().unwrap().get(), 1))
+        };
+        order.run([selects, receives(receiver), receives(other)]);
+    }
+}
+
+model! {
+    /// A select that receives, of two queues, sleeps on a send that was begun in one of them.
+    fn a_select_sleeps_on_a_begun_send(order) small {
+        let (sender, receiver) = channel::bounded::<Tracked>(1);
+        let (silence, never) = channel::bounded::<Tracked>(1);
+        let selects = body(move || {
+            assert!(begins(&sender, |selected| selected.send(&sender, item(1)).unwrap()));
+        });
+        let receives = body(move || select! {
+            recv(never) -> _ => unreachable!("its sender neither sends nor goes"),
+            recv(receiver) -> item => assert_eq!(item.unwrap().get(), 1),
+        });
+        order.run([selects, receives]);
+        drop(silence);
+    }
+}
+
+model! {
+    /// With room for none: the time of a receiver runs out while a select that has chosen it sends.
+    /// The receiver has the item, or the channel has it.
+    fn a_receiver_gives_up_on_a_begun_send(order) small {
+        let (sender, receiver) = channel::bounded::<Tracked>(0);
+        let left = receiver.clone();
+        let got = std::sync::Arc::new(std::sync::atomic::AtomicU32::new(0));
+        let (sent, received) = (got.clone(), got.clone());
+        let selects = body(move || {
+            begins(&sender, |selected| {
+                selected.send(&sender, item(1)).unwrap();
+                sent.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            });
+        });
+        let receives = body(move || {
+            if let Ok(item) = receiver.recv_timeout(SOON) {
+                assert_eq!(item.get(), 1);
+                received.fetch_sub(1, std::sync::atomic::Ordering::Relaxed);
+            }
+        });
+        order.run([selects, receives]);
+        let inside = got.load(std::sync::atomic::Ordering::Relaxed);
+        assert_eq!(inside, u32::from(left.try_recv().is_ok()));
+    }
+}
+
+model! {
+    /// With room for none: the channel is closed while a select has chosen a receiver. The receiver
+    /// has the item, or the select has it back.
+    fn a_close_against_a_begun_send(order) tight {
+        let (sender, receiver) = channel::bounded::<Tracked>(0);
+        let (closes, left) = (sender.clone(), receiver.clone());
+        let got = std::sync::Arc::new(std::sync::atomic::AtomicU32::new(0));
+        let (sent, received) = (got.clone(), got.clone());
+        let selects = body(move || {
+            let mut select = Select::new();
+            select.send(&sender);
+            if select.select().send(&sender, item(1)).is_ok() {
+                sent.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            }
+        });
+        let receives = body(move || {
+            if receiver.recv().is_ok() {
+                received.fetch_sub(1, std::sync::atomic::Ordering::Relaxed);
+            }
+        });
+        order.run([selects, receives, body(move || closes.close())]);
+        assert_eq!(got.load(std::sync::atomic::Ordering::Relaxed), 0);
+        assert!(left.try_recv().is_err());
     }
 }
 

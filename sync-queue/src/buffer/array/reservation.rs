@@ -2,7 +2,7 @@
 
 use sync_core::primitive::atomic::Ordering;
 
-use super::{Array, RESERVED, Reserved, SKIPPED, VOID};
+use super::{AWAITED, Array, Ended, RESERVED, Reserved, SKIPPED, VOID, is_reserved};
 use crate::buffer::cursor::{CLOSED, FLAGS, PARKED, STEP};
 use crate::buffer::{PushError, Wake};
 
@@ -15,46 +15,45 @@ impl<T> Array<T> {
         Ok(place)
     }
 
-    /// Fills a reserved position. Returns whether getters are parked.
+    /// Fills a reserved position. Returns the getters that are parked.
     ///
     /// # Errors
     ///
-    /// The item, if the ring was closed meanwhile, and a getter went on without it (R5).
+    /// The item, if the ring was closed meanwhile (R5).
     ///
     /// # Safety
     ///
     /// The position was reserved here.
-    pub(crate) unsafe fn fill(&self, place: Reserved, item: T) -> Result<Wake, PushError<T>> {
+    pub(crate) unsafe fn fill(&self, place: Reserved, item: T) -> Result<Ended, PushError<T>> {
         let Reserved { position, wake } = place;
-        let slot = self.slot(position);
-        // Relaxed: this thread found the slot free itself.
-        let taken = slot.stamp.compare_exchange(
-            position + RESERVED,
-            position,
-            Ordering::Relaxed,
-            Ordering::Relaxed,
-        );
-        if taken.is_err() {
-            return Err(PushError::Closed(item));
+        if self.tail.acquire() & CLOSED != 0 {
+            self.abandon(position);
         }
+        let Some(awaited) = self.take_back(position) else {
+            return Err(PushError::Closed(item));
+        };
         // SAFETY: the position was claimed, and its slot was found free (R1) and taken back (R5).
-        unsafe { slot.fill(position, item) };
-        Ok(wake)
+        unsafe { self.slot(position).fill(position, item) };
+        Ok(Ended { wake, awaited })
     }
 
-    /// Leaves a reserved position void, and takes it out again if no item is before it. Returns
-    /// whether putters are parked. Getters that are parked have nothing to wake up for. (A putter
-    /// that takes the place finds their flag again.)
+    /// Leaves a reserved position void, and takes it out again if no item is before it. Returns the
+    /// putters that are parked. Getters that are parked at the tail have nothing to wake up for. (A
+    /// putter that takes the place finds their flag again.)
     ///
     /// # Safety
     ///
     /// The position was reserved here.
-    pub(crate) unsafe fn leave_void(&self, place: Reserved) -> Wake {
+    pub(crate) unsafe fn leave_void(&self, place: Reserved) -> Ended {
+        let position = place.position;
         let is_void = |position: u64| self.slot(position).stamp() == position + STEP + VOID;
-        if !self.make_void(place.position) {
+        let Some(awaited) = self.take_back(position) else {
             // The ring is closed.
-            return Wake(false);
-        }
+            return Ended { wake: Wake(false), awaited: Wake(false) };
+        };
+        // Release: a thread that skips the slot, or takes it, hands it on.
+        self.slot(position).stamp.store(position + STEP + VOID, Ordering::Release);
+        self.count_void();
         // The fence in it: R7.
         let mut head = self.head.settled();
         while head & CLOSED == 0 && is_void(head & !FLAGS) {
@@ -64,31 +63,74 @@ impl<T> Array<T> {
             head = self.head.settled();
         }
         // Also if it is not the first: a putter takes it (R6).
-        Wake(head & PARKED != 0)
+        Ended { wake: Wake(head & PARKED != 0), awaited }
     }
 
-    /// Makes the slot of a reservation void. Returns `false` if it is no longer reserved.
-    fn make_void(&self, position: u64) -> bool {
-        // Acquire: takes the free slot over from the thread that reserved it. Release: a thread
-        // that skips the slot, or takes it, hands it on.
-        let made = self.slot(position).stamp.compare_exchange(
-            position + RESERVED,
-            position + STEP + VOID,
+    /// Ends the reservation of a position: the slot is this thread's, as in the middle of a put.
+    /// Returns whether getters are parked at the slot, or `None` if the slot is no longer reserved.
+    fn take_back(&self, position: u64) -> Option<Wake> {
+        // Relaxed: only compared.
+        let mut stamp = self.slot(position).stamp.load(Ordering::Relaxed);
+        while is_reserved(stamp, position) {
+            // Acquire: pairs with the Release in `set_awaited`: the sleepers behind the mark are
+            // seen. The slot itself was this thread's when it reserved it.
+            match self.slot(position).stamp.compare_exchange(
+                stamp,
+                position,
+                Ordering::Acquire,
+                Ordering::Relaxed,
+            ) {
+                Ok(_) => {
+                    // While getters wait for the slot: a getter that reads the number before this
+                    // has found the slot reserved, a getter that reads it after this finds what
+                    // comes of the slot. Relaxed: published by the stamp that follows.
+                    self.ended.fetch_add(STEP, Ordering::Relaxed);
+                    return Some(Wake(stamp & AWAITED != 0));
+                }
+                Err(now) => stamp = now,
+            }
+        }
+        None
+    }
+
+    /// If the slot at the head is still reserved, and the ring is open: marks the slot, so that the
+    /// end of the reservation wakes getters, and returns `true`.
+    pub(super) fn set_awaited(&self, position: u64, stamp: u64) -> bool {
+        // A write even if the mark is set already, as in `set_parked`. Release: publishes that the
+        // caller has entered the wait set. Acquire: continues what other sleepers published.
+        let marked = self.slot(position).stamp.compare_exchange(
+            stamp,
+            position + RESERVED + AWAITED,
             Ordering::AcqRel,
             Ordering::Relaxed,
         );
-        if made.is_ok() {
-            // Relaxed: published by the fence in `settled`, and by the versions of `departures`.
-            self.voids.fetch_add(STEP, Ordering::Relaxed);
-        }
-        made.is_ok()
+        // The fence in it: R7.
+        marked.is_ok() && self.tail.settled() & CLOSED == 0
     }
 
-    /// Makes a reservation void that its thread may never complete, if the tail is closed (R5).
-    /// Returns whether the slot has changed.
+    /// Makes a reservation void that its thread may never complete (R5).
     #[cold]
-    pub(super) fn abandon(&self, position: u64) -> bool {
-        self.tail.acquire() & CLOSED != 0 && self.make_void(position)
+    pub(super) fn abandon(&self, position: u64) {
+        // Relaxed: only compared.
+        let mut stamp = self.slot(position).stamp.load(Ordering::Relaxed);
+        while is_reserved(stamp, position) {
+            // Acquire: takes the free slot over from the thread that reserved it. Release: a thread
+            // that skips the slot hands it on.
+            match self.slot(position).stamp.compare_exchange(
+                stamp,
+                position + STEP + VOID,
+                Ordering::AcqRel,
+                Ordering::Relaxed,
+            ) {
+                Ok(_) => return self.count_void(),
+                Err(now) => stamp = now,
+            }
+        }
+    }
+
+    fn count_void(&self) {
+        // Relaxed: published by the fence in `settled`, and by the versions of `departures`.
+        self.voids.fetch_add(STEP, Ordering::Relaxed);
     }
 
     /// Returns whether the slot before the tail was left void.
