@@ -218,6 +218,37 @@ fn every_blocking_operation_has_a_form_that_a_token_ends() {
     assert_eq!(excused.len(), WITHOUT_TOKEN.len(), "an operation is gone: {excused:?}");
 }
 
+/// Waits of tasks that no thread can share, and the reason.
+const OF_ONE_OWNER: [(&str, &str); 3] = [
+    ("parker::park_async", "a parker has one owner"),
+    ("group::join_async", "it takes the group"),
+    ("scope::join_async", "the scope is its thread's"),
+];
+
+/// A thread and a task contend for the same object in a test of each call that tasks have.
+#[test]
+fn a_thread_meets_every_wait_of_a_task() {
+    let mut faults = Vec::new();
+    let mut seen = 0;
+    for package in ["sync-core", "sync-queue"] {
+        let tests = root().join(package).join("tests/behaviour/together.rs");
+        let tests = std::fs::read_to_string(tests).expect("the tests");
+        let exported = exported();
+        for (_, operation) in exported.iter().filter(|(other, _)| other == package) {
+            let (_, name) = operation.split_once("::").expect("file::name");
+            if !name.ends_with("_async") || OF_ONE_OWNER.iter().any(|(one, _)| one == operation) {
+                continue;
+            }
+            seen += 1;
+            if !tests.contains(&format!("{name}(")) {
+                faults.push(format!("{package} {operation}: no thread contends with it"));
+            }
+        }
+    }
+    assert!(seen > 30, "the search works");
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+}
+
 #[test]
 fn every_listed_survivor_names_a_line_of_the_sources() {
     let text = std::fs::read_to_string(root().join("verify/tests/models/survivors.tsv"))

@@ -52,7 +52,9 @@ const REASONS: &[(&str, &str)] = &[
         "async/one-to-one-1/",
         "An item costs two polls, as tokio's does; kanal's costs 0.67 and flume's 1 (counted), \
          because a receiver also takes the item of a sender that waits. Ours leaves the item with \
-         its task until that runs: a send that is dropped takes its item along.",
+         its task until that runs: a send that is dropped takes its item along. The two waits take \
+         3770 instructions, tokio's 1740, kanal's 470: a place in the channel's list and one in \
+         the table of waiters, each with a lock.",
     ),
     ("async/many-to-one-1/", "Two polls an item, see one-to-one-1."),
     ("async/many-to-many-1/", "Two polls an item, see one-to-one-1."),
@@ -63,6 +65,22 @@ const REASONS: &[(&str, &str)] = &[
     ),
     ("async/many-to-one-64/", "As one-to-one-64."),
     ("async/many-to-many-64/", "As one-to-one-64."),
+    (
+        "async/lock/",
+        "A wait in line takes 1714 instructions with ours, 1325 with futures' lock (counted on one \
+         thread): the table of waiters has a lock, and the clock is read to bound overtaking, \
+         which futures' lock does not bound.",
+    ),
+    (
+        "async/put-get-alone",
+        "A put and a get of a task take 154 instructions, of a thread 90; kanal 129, flume 324, \
+         tokio 420 (counted). The rest is the state of the two futures.",
+    ),
+    (
+        "select/ready-2",
+        "The same number of instructions: 460, crossbeam 446 (counted; with eight channels 750 and \
+         916).",
+    ),
     (
         "async/lock-alone",
         "The state of the future, and a guard that may be sent to another thread: about 1 ns.",

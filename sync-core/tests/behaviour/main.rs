@@ -30,3 +30,4 @@ mod semaphore;
 mod task;
 mod task_wakers;
 mod thread;
+mod together;

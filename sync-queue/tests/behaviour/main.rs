@@ -22,5 +22,6 @@ mod pool;
 mod queue;
 mod select;
 mod spsc;
+mod together;
 mod unwinding;
 mod workers;

@@ -17,6 +17,7 @@ use sync_core::{
 
 use crate::support::{Arc, Body, Order, Tracked, body, with};
 
+mod fair;
 mod stop;
 
 const TOKEN: u32 = 1;

@@ -296,3 +296,26 @@ fn a_task_is_passed_over_at_most_once() {
     assert!(wake_with(0) && !first.is_waiting(), "no thread slept");
     assert!(!wake_with(9) && !second.is_waiting(), "it came before every thread that sleeps now");
 }
+
+/// A count that stayed would make every later release of the bucket's words take its lock. The
+/// other tests count in the same table, but not for long.
+#[test]
+fn a_wait_that_ended_in_any_way_is_not_counted() {
+    let word = AtomicU32::new(0);
+    let waiter = pin!(Waiter::new());
+    let (_, waker) = Calls::new();
+    let not_counted = || until(|| super::waiting_at(core::ptr::from_ref(&word).addr()).is_none());
+    assert!(!waiter.as_ref().start(&word, 1, Channel::ALL, &waker));
+    not_counted();
+    start(waiter.as_ref(), &word, &waker);
+    assert!(!waiter.as_ref().stop());
+    not_counted();
+    start(waiter.as_ref(), &word, &waker);
+    wake_one(&raw const word);
+    not_counted();
+    assert!(waiter.as_ref().stop(), "it has the wake");
+    not_counted();
+    start(waiter.as_ref(), &word, &waker);
+    waiter.as_ref().cancel();
+    not_counted();
+}
