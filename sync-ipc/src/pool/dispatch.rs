@@ -444,12 +444,22 @@ impl Pool {
             // Invariant 3: callbacks run in here.
             for (job, outcome) in ends {
                 job.finish(outcome.map(|message| self.settled(message)));
+                self.end_if_forked();
             }
             for job in next {
                 // Without the lock of the state: these copies may be long. After an error it is
                 // tried again when a worker is to have the task.
                 let _ = job.call.lock().body.file(&self.spares);
             }
+        }
+    }
+
+    /// Ends this process if it is a child that a callback has forked and that came back from it:
+    /// the workers are its parent's, and so are the locks that other threads held.
+    fn end_if_forked(&self) {
+        if !self.mark.is_current() {
+            // SAFETY: ends this process at once, without its exit handlers.
+            unsafe { libc::_exit(0) };
         }
     }
 
@@ -601,6 +611,7 @@ impl Pool {
         // Invariant 3: callbacks run in here. The workers end meanwhile.
         for (job, outcome) in ends {
             job.finish(outcome.map(|message| self.settled(message)));
+            self.end_if_forked();
         }
         wait_for_ends(&workers);
         drop(workers);

@@ -63,6 +63,10 @@ pub(super) fn work(socket: Descriptor, initializer: Option<Initializer>) {
         let output = lent.map_or_else(Output::default, |file| unsafe { Output::borrowed(file) });
         let mut work = Work::with_output(output, body, count, task.descriptors);
         entry::run_numbered(entry, &mut work);
+        if !work.is_ours() {
+            // A child that the task has forked: the worker sends the outcome, and gets the tasks.
+            return;
+        }
         drop(core::mem::take(&mut work.input));
         let sent = work.finish().and_then(|(outcomes, descriptors)| {
             message::send(&socket, task.tag, &outcomes, &descriptors)

@@ -119,10 +119,10 @@ fn run() -> ! {
     std::process::exit(code)
 }
 
-/// Sends the outcome; returns the exit code.
+/// Sends the outcome; returns the exit code. A child that the entry point has forked sends none.
 fn finish(work: Work) -> i32 {
     let code = if work.panicked { 101 } else { 0 };
-    if let Some(control) = CONTROL.get() {
+    if let Some(control) = CONTROL.get().filter(|_| work.is_ours()) {
         // A parent that has ended needs no outcome.
         let _ = work.finish().and_then(|(output, descriptors)| {
             message::send(control, OUTCOME, &output, &descriptors)

@@ -12,6 +12,7 @@ use std::os::fd::OwnedFd;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use sync_core::fork::ProcessMark;
 use sync_core::user_code;
 
 use super::body::{Body, Content, Output};
@@ -145,6 +146,8 @@ pub struct Work {
     begun: u32,
     /// The number of calls before the first that failed, once one has.
     before_failure: Option<u32>,
+    /// The process that runs the calls.
+    mark: ProcessMark,
 }
 
 /// The call returned; its result follows.
@@ -180,7 +183,15 @@ impl Work {
             panicked: false,
             begun: 0,
             before_failure: None,
+            mark: ProcessMark::current(),
         }
+    }
+
+    /// Whether this process runs the calls. `false` in a child that a call has forked and that
+    /// came back from it: the outcomes are its parent's.
+    #[inline]
+    pub(crate) fn is_ours(&self) -> bool {
+        self.mark.is_current()
     }
 
     /// Replaces the bytes that the present call has written after `before` by the report of its
@@ -225,6 +236,8 @@ const HEAD: usize = 4;
 
 /// Runs the calls of `work`. Everything of the user's runs in here: the function, and the
 /// serialisation of its arguments and results.
+///
+/// In a child that a call has forked and that came back from it, it returns at once.
 pub fn run<M, F: Entry<M>>(function: &F, work: &mut Work) {
     let content = core::mem::take(&mut work.input);
     let mut input = &content[work.at..];
@@ -246,6 +259,9 @@ pub fn run<M, F: Entry<M>>(function: &F, work: &mut Work) {
                 };
                 is_read = true;
                 let result = function.call(args);
+                if !work.is_ours() {
+                    return;
+                }
                 if work.before_failure.is_some() {
                     work.mark(RETURNED);
                 }
@@ -255,6 +271,10 @@ pub fn run<M, F: Entry<M>>(function: &F, work: &mut Work) {
                 }
             }
         });
+        // The output may lie in memory that the parent shares.
+        if !work.is_ours() {
+            return;
+        }
         if let Err(payload) = called {
             work.panicked = true;
             let panic = panics::take(&*payload);

@@ -5,17 +5,19 @@ use std::cell::RefCell;
 use std::time::Duration;
 
 use sync_ipc::{
-    Barrier, ByteQueue, Event, InPlaceQueue, JoinableQueue, LockError, Mutex, Queue, RecvError,
-    ReentrantMutex, RwLock, Segment, Semaphore,
+    Barrier, BarrierError, BoundedSemaphore, ByteQueue, Event, InPlaceQueue, Item, JoinableQueue,
+    ListError, LockError, Mutex, Queue, Receiver, RecvError, ReentrantMutex, RwLock, Segment,
+    Semaphore, SendError, Sender, ShareableList,
 };
 
 use crate::harness::{Case, every_effect};
 use crate::in_place::trusting;
-use crate::processes::{Child, FOR_EVER, fork};
+use crate::processes::{Child, FOR_EVER, fork, until};
 
 /// `wait`: what the second process waits for, and whether it came. `when`: the second process
-/// begins to wait once this holds, or once the first process is dead; it only looks. `act`: what is
-/// killed. `make_up`: what a survivor does if the killed process was not through.
+/// begins to wait once this holds, or once the first process is dead; it only looks. `waits`: the
+/// first process begins once this holds. `act`: what is killed. `make_up`: what a survivor does if
+/// the killed process was not through.
 macro_rules! awaited {
     (
         $name:ident: $object:ty, world: $world:expr, wait: $wait:expr, act: $act:expr,
@@ -29,6 +31,15 @@ macro_rules! awaited {
     (
         $name:ident: $object:ty, world: $world:expr, when: $when:expr, wait: $wait:expr,
         act: $act:expr, make_up: $make_up:expr
+    ) => {
+        awaited!(
+            $name: $object, world: $world, when: $when, wait: $wait, waits: |_| true, act: $act,
+            make_up: $make_up
+        );
+    };
+    (
+        $name:ident: $object:ty, world: $world:expr, when: $when:expr, wait: $wait:expr,
+        waits: $waits:expr, act: $act:expr, make_up: $make_up:expr
     ) => {
         #[test]
         fn $name() {
@@ -50,6 +61,8 @@ macro_rules! awaited {
                         }
                         wait(&object).into()
                     });
+                    let waits: fn(&$object) -> bool = $waits;
+                    until("the second process waits", || waits(&object));
                     // So that it sleeps in most of the cases.
                     std::thread::sleep(Duration::from_millis(2));
                     (segment, object, dead, child.into())
@@ -350,4 +363,91 @@ awaited!(a_removal_with_a_waiting_creator: Segment,
             let _ = segment.remove("name");
         }
     }
+);
+
+awaited!(a_dropped_lease_with_a_waiting_receiver: Queue<u64>,
+    world: |segment| {
+        let queue = Queue::create(segment, "queue", 1).expect("room");
+        queue.put(1).expect("room");
+        queue
+    },
+    when: |queue| queue.is_empty(),
+    wait: |queue| queue.get_timeout(FOR_EVER) == Ok(1),
+    act: |queue| drop(queue.get_lease().expect("an item")),
+    make_up: |_| {}
+);
+
+awaited!(a_forgotten_permit_that_is_released_with_a_waiter: BoundedSemaphore,
+    world: |segment| BoundedSemaphore::create(segment, "semaphore", 1).expect("room"),
+    when: |semaphore| semaphore.available_permits() == 0,
+    wait: |semaphore| semaphore.try_acquire_for(FOR_EVER).is_ok(),
+    act: |semaphore| {
+        semaphore.acquire().expect("a permit").forget();
+        semaphore.release().expect("a permit is missing");
+    },
+    make_up: |semaphore| {
+        // None is missing, if it was not forgotten yet, or released already.
+        let _ = semaphore.release();
+    }
+);
+
+awaited!(an_abort_with_a_waiting_party: Barrier,
+    world: |segment| Barrier::create(segment, "barrier", 2).expect("room"),
+    when: |_| true,
+    wait: |barrier| matches!(barrier.wait_timeout(FOR_EVER), Err(BarrierError::Broken)),
+    waits: |barrier| barrier.waiting() == 1,
+    act: |barrier| barrier.abort().expect("no process is stopped"),
+    make_up: |barrier| barrier.abort().expect("no process is stopped")
+);
+
+awaited!(a_reset_with_a_waiting_party: Barrier,
+    world: |segment| Barrier::create(segment, "barrier", 2).expect("room"),
+    when: |_| true,
+    wait: |barrier| matches!(barrier.wait_timeout(FOR_EVER), Err(BarrierError::Broken)),
+    waits: |barrier| barrier.waiting() == 1,
+    act: |barrier| barrier.reset().expect("no process is stopped"),
+    make_up: |barrier| barrier.reset().expect("no process is stopped")
+);
+
+awaited!(the_end_of_the_last_sender_with_a_waiting_receiver: (Receiver<u64>, Event),
+    world: |segment| {
+        Queue::<u64>::create(segment, "queue", 1).expect("room");
+        let receiver = Receiver::open(segment).expect("it is there");
+        (receiver, Event::create(segment, "held").expect("room"))
+    },
+    when: |(_, held)| held.is_set(),
+    wait: |(receiver, _)| receiver.recv_timeout(FOR_EVER) == Err(RecvError::Disconnected),
+    act: |(receiver, held)| {
+        let sender = Sender::<u64>::open(receiver.segment()).expect("it is there");
+        held.set();
+        drop(sender);
+    },
+    make_up: |_| {}
+);
+
+awaited!(the_end_of_the_last_receiver_with_a_waiting_sender: (Sender<u64>, Event),
+    world: |segment| {
+        let queue = Queue::<u64>::create(segment, "queue", 1).expect("room");
+        queue.put(1).expect("room");
+        let sender = Sender::open(segment).expect("it is there");
+        (sender, Event::create(segment, "held").expect("room"))
+    },
+    when: |(_, held)| held.is_set(),
+    wait: |(sender, _)| sender.send_timeout(2, FOR_EVER) == Err(SendError::Disconnected(2)),
+    act: |(sender, held)| {
+        let receiver = Receiver::<u64>::open(sender.segment()).expect("it is there");
+        held.set();
+        drop(receiver);
+    },
+    make_up: |_| {}
+);
+
+awaited!(a_list_that_is_written_with_a_waiting_reader: ShareableList,
+    world: |segment| ShareableList::create(segment, "list", &[Item::Int(1)]).expect("room"),
+    // Each look waits for the lock; a writer that dies leaves an item that is known to be torn.
+    wait: |list| {
+        (0..50).all(|_| matches!(list.get(0), Ok(Item::Int(1 | 3)) | Err(ListError::Torn)))
+    },
+    act: |list| list.set(0, &Item::Int(3)).expect("free"),
+    make_up: |list| list.set(0, &Item::Int(3)).expect("free")
 );

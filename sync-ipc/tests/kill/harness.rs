@@ -151,7 +151,8 @@ pub(crate) fn every_system_call<C: Case + Sync>(name: &str, case: &C, samples: u
     let mut random = Random::new(name);
     let mut stops = 0_u64;
     {
-        let mut child = start(case, &case.world());
+        let world = case.world();
+        let mut child = start(case, &world);
         while child.syscall() {
             stops += 1;
         }

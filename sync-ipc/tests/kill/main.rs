@@ -11,6 +11,7 @@ mod condvar;
 mod event;
 mod in_place;
 mod mutex;
+mod operations;
 mod pairs;
 mod queue;
 mod readiness;

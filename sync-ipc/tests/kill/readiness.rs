@@ -4,7 +4,8 @@
 use std::os::fd::AsFd;
 use std::time::Duration;
 
-use sync_ipc::{Event, InPlaceQueue, Queue, Segment, Semaphore};
+use sync_core::task::block_on;
+use sync_ipc::{Event, InPlaceQueue, Queue, RecvError, Segment, Semaphore};
 
 use crate::harness::Random;
 use crate::in_place::trusting;
@@ -21,14 +22,35 @@ fn watcher_is_killed<T: 'static>(
     give: fn(&T),
     take: fn(&T) -> bool,
 ) {
+    let watch = |object: &T| {
+        let ready = readiness(object).expect("a descriptor and a thread");
+        loop {
+            let _ = sync_ipc::wait(&[ready.as_fd()], None);
+            ready.rearm();
+        }
+    };
+    is_killed(name, object, watch, give, take);
+    give(object);
+    let ready = readiness(object).expect("a descriptor and a thread");
+    let seen = sync_ipc::wait(&[ready.as_fd()], Some(FOR_EVER)).expect("it can be waited for");
+    assert_eq!(seen, [0]);
+    assert!(take(object));
+}
+
+/// A process in `watch`, which does not return, is killed at a random moment around `give`, while
+/// another process waits for what is given: `take`.
+fn is_killed<T: 'static>(
+    name: &str,
+    object: &T,
+    watch: impl Fn(&T),
+    give: fn(&T),
+    take: fn(&T) -> bool,
+) {
     let mut random = Random::new(name);
     for round in 0..ROUNDS {
         let mut watcher = fork(|| {
-            let ready = readiness(object).expect("a descriptor and a thread");
-            loop {
-                let _ = sync_ipc::wait(&[ready.as_fd()], None);
-                ready.rearm();
-            }
+            watch(object);
+            0
         });
         std::thread::sleep(Duration::from_micros(random.below(3000)));
         let mut waiter = fork(|| take(object).into());
@@ -42,11 +64,6 @@ fn watcher_is_killed<T: 'static>(
         assert_eq!(giver.join(), 0);
         assert_eq!(waiter.join(), 1, "round {round}");
     }
-    give(object);
-    let ready = readiness(object).expect("a descriptor and a thread");
-    let seen = sync_ipc::wait(&[ready.as_fd()], Some(FOR_EVER)).expect("it can be waited for");
-    assert_eq!(seen, [0]);
-    assert!(take(object));
 }
 
 #[test]
@@ -83,6 +100,62 @@ fn a_killed_watcher_of_an_event_leaves_its_waiters_alone() {
         "watched event",
         &event,
         |event| event.readiness(),
+        |event| event.set(),
+        |event| {
+            let came = event.wait_timeout(FOR_EVER);
+            event.clear();
+            came
+        },
+    );
+}
+
+#[test]
+fn a_killed_task_that_leases_items_takes_none_along() {
+    let segment = Segment::anonymous(4096).expect("a segment");
+    let queue = Queue::<u64>::create(&segment, "queue", 2).expect("room");
+    is_killed(
+        "leasing task",
+        &queue,
+        |queue| {
+            loop {
+                drop(block_on(queue.get_lease_async()).expect("open"));
+            }
+        },
+        |queue| queue.put_timeout(1, FOR_EVER).expect("room"),
+        |queue| queue.get_timeout(FOR_EVER) == Ok(1),
+    );
+    assert_eq!(queue.try_get(), Err(RecvError::Empty));
+}
+
+#[test]
+fn a_killed_task_that_acquires_takes_no_permit_along() {
+    let segment = Segment::anonymous(4096).expect("a segment");
+    let semaphore = Semaphore::create(&segment, "semaphore", 0, 1).expect("room");
+    is_killed(
+        "acquiring task",
+        &semaphore,
+        |semaphore| {
+            loop {
+                drop(block_on(semaphore.acquire_async()).expect("clean"));
+            }
+        },
+        |semaphore| semaphore.try_add_permits(1).expect("room"),
+        |semaphore| semaphore.try_acquire_for(FOR_EVER).map(|permit| permit.forget()).is_ok(),
+    );
+}
+
+#[test]
+fn a_killed_task_that_waits_for_an_event_leaves_its_waiters_alone() {
+    let segment = Segment::anonymous(4096).expect("a segment");
+    let event = Event::create(&segment, "event").expect("room");
+    is_killed(
+        "waiting task",
+        &event,
+        |event| {
+            loop {
+                block_on(event.wait_async()).expect("a thread");
+            }
+        },
         |event| event.set(),
         |event| {
             let came = event.wait_timeout(FOR_EVER);

@@ -1,6 +1,6 @@
 //! Becoming a participant, creating a named segment, placing an object.
 
-use sync_ipc::{Error, Mutex, Segment};
+use sync_ipc::{Array, Error, Mutex, Segment};
 
 use crate::harness::{Case, every, every_effect, every_system_call};
 
@@ -167,4 +167,128 @@ impl Case for Create {
 #[test]
 fn creating_a_named_segment_at_every_system_call() {
     every_system_call("create", &Create, 200);
+}
+
+/// An array is removed, and a new one gets its name.
+struct RemoveArray;
+
+impl Case for RemoveArray {
+    type World = (Segment, Mutex<u64>);
+    fn world(&self) -> Self::World {
+        let world = Place.world();
+        Array::create(&world.0, "array", &[3_u32; 4]).expect("room");
+        world
+    }
+    fn segment<'a>(&self, world: &'a Self::World) -> &'a Segment {
+        &world.0
+    }
+    fn prepare(&self, world: &Self::World) {
+        Place.prepare(world);
+    }
+    fn act(&self, world: &Self::World) {
+        Array::<u32>::remove(&world.0, "array").expect("it is there");
+        Array::create(&world.0, "array", &[7_u64; 2]).expect("the name is free");
+    }
+    fn check(&self, world: &Self::World, finished: bool) {
+        match Array::<u64>::open(&world.0, "array") {
+            Ok(array) => assert_eq!(array.lock().expect("free").to_vec(), [7; 2]),
+            Err(Error::NotFound) if !finished => {
+                // Both are gone, or one of the two.
+                let removed = Array::<u32>::remove(&world.0, "array");
+                assert!(matches!(removed, Ok(()) | Err(Error::NotFound)), "{removed:?}");
+            }
+            Err(Error::WrongType) if !finished => {
+                if let Ok(old) = Array::<u32>::open(&world.0, "array") {
+                    assert_eq!(old.lock().expect("free").to_vec(), [3; 4]);
+                }
+                Array::<u32>::remove(&world.0, "array").expect("all of it, or the rest");
+            }
+            Err(other) => panic!("{other}"),
+        }
+        if Array::<u64>::open(&world.0, "array").is_err() {
+            let new = Array::create(&world.0, "array", &[8_u64]).expect("free");
+            assert_eq!(new.lock().expect("free").to_vec(), [8]);
+        }
+        assert_eq!(world.1.lock().expect("free").get(), 1);
+    }
+}
+
+#[test]
+fn removing_an_array_at_every_effect() {
+    every_effect("remove array", &RemoveArray, 30);
+}
+
+/// A named segment that this process holds is opened by another one.
+struct Open;
+
+impl Case for Open {
+    type World = (Segment, String);
+    fn world(&self) -> Self::World {
+        let name = Create::name().replace("create", "open");
+        let segment = Segment::create(&name, 4096).expect("a new name");
+        Mutex::create(&segment, "value", 1_u64).expect("room");
+        (segment, name)
+    }
+    fn segment<'a>(&self, world: &'a Self::World) -> &'a Segment {
+        &world.0
+    }
+    fn prepare(&self, world: &Self::World) {
+        Create.prepare(world);
+    }
+    fn act(&self, (_, name): &Self::World) {
+        let opened = Segment::open(name).expect("it has a holder");
+        let value = Mutex::<u64>::open(&opened, "value").expect("it is there");
+        core::mem::forget((value, opened));
+    }
+    fn check(&self, (segment, name): &Self::World, _: bool) {
+        let again = Segment::open(name).expect("the holder lives");
+        Mutex::<u64>::open(&again, "value").expect("the same segment").lock().expect("free").set(2);
+        let ours = Mutex::<u64>::open(segment, "value").expect("it is there");
+        assert_eq!(ours.lock().expect("free").get(), 2);
+        drop(again);
+        drop(Segment::open(name).expect("the holder lives"));
+    }
+}
+
+#[test]
+fn opening_a_named_segment_at_every_system_call() {
+    every_system_call("open", &Open, 20);
+}
+
+/// The name of a segment is removed, and another segment gets it.
+struct Unlink;
+
+impl Case for Unlink {
+    type World = (Segment, String);
+    fn world(&self) -> Self::World {
+        let name = Create::name().replace("create", "unlink");
+        (Segment::create(&name, 4096).expect("a new name"), name)
+    }
+    fn segment<'a>(&self, world: &'a Self::World) -> &'a Segment {
+        &world.0
+    }
+    fn prepare(&self, world: &Self::World) {
+        Create.prepare(world);
+    }
+    fn act(&self, (_, name): &Self::World) {
+        Segment::unlink(name).expect("it is there");
+    }
+    fn check(&self, (segment, name): &Self::World, finished: bool) {
+        match Segment::open(name) {
+            Ok(opened) if !finished => {
+                drop(opened);
+                Segment::unlink(name).expect("it is there");
+            }
+            Err(Error::NotFound) => {}
+            other => panic!("{other:?}"),
+        }
+        let new = Segment::create(name, 8192).expect("the name is free");
+        assert_eq!(segment.size(), 4096);
+        assert_eq!(Segment::open(name).expect("it has a holder").size(), new.size());
+    }
+}
+
+#[test]
+fn removing_a_name_at_every_system_call() {
+    every_system_call("unlink", &Unlink, 20);
 }

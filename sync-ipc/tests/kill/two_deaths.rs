@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use sync_ipc::{
-    Barrier, ByteQueue, Condvar, Event, InPlaceQueue, JoinableQueue, LockError, Mutex, Queue,
-    ReentrantMutex, RwLock, Segment, Semaphore,
+    Barrier, BoundedSemaphore, ByteQueue, Condvar, Event, InPlaceQueue, Item, JoinableQueue,
+    ListError, LockError, Mutex, Queue, RecvError, ReentrantMutex, RwLock, Segment, Semaphore,
+    SendError, ShareableList,
 };
 
 use crate::harness::{Case, Succession, two_deaths};
@@ -356,5 +357,85 @@ succession!(a_process_that_removes_and_one_that_creates: Segment,
         let _ = segment.remove("name");
         let new = Mutex::create(segment, "name", [9_u64; 8]).expect("free, and there is room");
         assert_eq!(new.lock().expect("free").get(), [9; 8]);
+    }
+);
+
+succession!(two_that_close: Queue<u64>,
+    world: two_of_three,
+    act: |queue| queue.shutdown(),
+    succeed: |queue| {
+        queue.shutdown();
+        core::mem::forget(queue.get_lease().expect("an item"));
+    },
+    check: |queue| {
+        queue.shutdown();
+        assert_eq!(queue.put(3), Err(SendError::Closed(3)));
+        let mut items = [(); 2].map(|()| queue.get_timeout(FOR_EVER).expect("none is lost"));
+        items.sort_unstable();
+        assert_eq!(items, [1, 2]);
+        assert_eq!(queue.get_timeout(FOR_EVER), Err(RecvError::Closed));
+    }
+);
+
+succession!(two_that_add_permits: Semaphore,
+    world: |segment| Semaphore::create(segment, "semaphore", 0, 2).expect("room"),
+    act: |semaphore| semaphore.try_add_permits(2).expect("room"),
+    succeed: |semaphore| {
+        while semaphore.try_add_permits(1).is_ok() {}
+        drop(semaphore.try_acquire_for(FOR_EVER).expect("all are there"));
+    },
+    check: |semaphore| {
+        while semaphore.try_add_permits(1).is_ok() {}
+        let both = [(); 2].map(|()| semaphore.try_acquire_for(FOR_EVER).expect("none is lost"));
+        assert!(semaphore.try_acquire().is_err(), "and none is doubled");
+        drop(both);
+    }
+);
+
+succession!(one_that_forgets_a_permit_and_one_that_releases_it: BoundedSemaphore,
+    world: |segment| BoundedSemaphore::create(segment, "semaphore", 1).expect("room"),
+    act: |semaphore| semaphore.acquire().expect("a permit").forget(),
+    succeed: |semaphore| {
+        let _ = semaphore.release();
+        drop(semaphore.try_acquire_for(FOR_EVER).expect("it is there"));
+    },
+    check: |semaphore| {
+        let _ = semaphore.release();
+        let permit = semaphore.try_acquire_for(FOR_EVER).expect("no permit is lost");
+        assert!(semaphore.try_acquire().is_err(), "and none is doubled");
+        drop(permit);
+        assert!(semaphore.release().is_err(), "none is missing");
+    }
+);
+
+succession!(one_that_aborts_a_barrier_and_one_that_resets_it: Barrier,
+    world: |segment| Barrier::create(segment, "barrier", 2).expect("room"),
+    act: |barrier| barrier.abort().expect("no process is stopped"),
+    succeed: |barrier| barrier.reset().expect("no process is stopped"),
+    check: |barrier| {
+        barrier.reset().expect("no process is stopped");
+        assert!(!barrier.is_broken());
+        let mut other = fork(|| barrier.wait_timeout(FOR_EVER).is_ok().into());
+        assert!(barrier.wait_timeout(FOR_EVER).is_ok());
+        assert_eq!(other.join(), 1);
+    }
+);
+
+succession!(two_writers_of_a_list: ShareableList,
+    world: |segment| {
+        let items = [Item::Str("one".into()), Item::Int(1)];
+        ShareableList::create(segment, "list", &items).expect("room")
+    },
+    act: |list| list.set(0, &Item::Str("seven".into())).expect("free"),
+    succeed: |list| list.set(0, &Item::Int(3)).expect("free"),
+    check: |list| {
+        match list.get(0) {
+            Ok(Item::Int(3)) | Err(ListError::Torn) => {}
+            Ok(Item::Str(text)) => assert!(["one", "seven"].contains(&&*text), "{text}"),
+            other => panic!("{other:?}"),
+        }
+        assert_eq!(list.get(1), Ok(Item::Int(1)));
+        list.set(0, &Item::Int(4)).expect("free");
+        assert_eq!(list.get(0), Ok(Item::Int(4)));
     }
 );

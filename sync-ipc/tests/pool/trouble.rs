@@ -429,3 +429,46 @@ fn a_forked_child_does_not_wait_for_the_list_of_children() {
     });
     drop(pool);
 }
+
+/// Forks, and returns in both processes.
+fn fork_and_square(n: u64) -> u64 {
+    // SAFETY: a worker has one thread, so the child finds no lock held.
+    assert_ne!(unsafe { libc::fork() }, -1);
+    square(n)
+}
+sync_ipc::entry!(fork_and_square);
+
+#[test]
+fn a_task_that_forks_has_one_outcome() {
+    let pool = Pool::new(1).unwrap();
+    for n in 0..20 {
+        assert_eq!(pool.apply(fork_and_square, n).unwrap(), n * n);
+        let next = [pool.submit(square, n + 100).unwrap(), pool.submit(square, n + 200).unwrap()];
+        let next = next.map(|job| job.result_timeout(LIMIT).expect("in time").unwrap());
+        assert_eq!(next, [square(n + 100), square(n + 200)]);
+    }
+    // In a chunk the child ends with the call that forked it.
+    let squares: Vec<u64> = (0..6).map(square).collect();
+    assert_eq!(pool.map_chunked(fork_and_square, 0..6, 3).unwrap(), squares);
+}
+
+#[test]
+fn a_child_that_a_callback_forks_takes_no_outcome() {
+    let pool = Pool::new(1).unwrap();
+    let (tell, told) = mpsc::channel();
+    let job = pool.submit(sleep_for, 20).unwrap();
+    job.on_done(move |_| {
+        // SAFETY: the child comes back to the pool at once, which ends it.
+        let child = unsafe { libc::fork() };
+        if child != 0 {
+            let _ = tell.send(child);
+        }
+    });
+    let child = told.recv().unwrap();
+    assert_eq!(job.result().unwrap(), 20);
+    until("the child has ended", || {
+        // SAFETY: a child of this process that no other code waits for.
+        unsafe { libc::waitpid(child, core::ptr::null_mut(), libc::WNOHANG) == child }
+    });
+    assert_eq!(pool.map(square, 0..20).unwrap().len(), 20);
+}

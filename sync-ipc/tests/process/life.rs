@@ -337,3 +337,23 @@ fn a_signal_that_interrupts_join_changes_nothing() {
     });
     assert_eq!(code, 0);
 }
+
+/// Forks. The child returns first.
+fn fork_and_return() -> u32 {
+    // SAFETY: the process has one thread, so the child finds no lock held.
+    match unsafe { libc::fork() } {
+        0 => 1,
+        child => {
+            // SAFETY: a child of this process that no other code waits for.
+            assert_eq!(unsafe { libc::waitpid(child, core::ptr::null_mut(), 0) }, child);
+            2
+        }
+    }
+}
+sync_ipc::entry!(fork_and_return);
+
+#[test]
+fn the_result_is_that_of_the_process_and_not_of_a_child_that_it_forked() {
+    let process = Process::spawn(fork_and_return, ()).unwrap();
+    assert_eq!(process.result().unwrap(), 2);
+}
