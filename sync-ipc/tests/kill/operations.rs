@@ -315,9 +315,16 @@ fn pairs(list: &str) -> Vec<(String, String)> {
     list.split(';').flat_map(of).collect()
 }
 
+/// The folder of sync-ipc, whose sources the package of this test is made of.
+fn crate_folder() -> &'static Path {
+    let folders = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors();
+    let mut with_sources = folders.filter(|folder| folder.join("src/lib.rs").exists());
+    with_sources.next().expect("the folder of the package, or the one around it")
+}
+
 /// The files of the objects that lie in shared memory.
 fn sources() -> Vec<PathBuf> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let root = crate_folder().join("src");
     let apart = ["lib", "plain", "eager", "procfs", "random"];
     let files = ["", "queue", "segment"].into_iter().flat_map(|folder| {
         let entries = fs::read_dir(root.join(folder)).expect("a folder");
@@ -390,7 +397,7 @@ fn operations() -> BTreeSet<(String, String)> {
 
 /// The tests of this target, as `file::name`.
 fn tests() -> BTreeSet<String> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/kill");
+    let folder = crate_folder().join("tests/kill");
     let mut names = BTreeSet::new();
     for entry in fs::read_dir(folder).expect("a folder") {
         let path = entry.expect("an entry").path();
