@@ -123,11 +123,21 @@ macro_rules! exclusive_guard {
             #[inline]
             fn drop(&mut self) {
                 if self.is_ours() {
-                    self.lock.let_go(match self.inconsistent {
-                        true => $crate::mutex::LetGo::Unrecoverable,
-                        false => $crate::mutex::LetGo::Clean,
-                    });
+                    if self.inconsistent {
+                        self.let_go_unrepaired();
+                    } else {
+                        self.lock.let_go($crate::mutex::LetGo::Clean);
+                    }
                 }
+            }
+        }
+
+        impl<T: Plain> $guard<'_, T> {
+            // Never inline: with it the drop of a guard would be too long to be inlined.
+            #[cold]
+            #[inline(never)]
+            fn let_go_unrepaired(&self) {
+                self.lock.let_go($crate::mutex::LetGo::Unrecoverable);
             }
         }
 

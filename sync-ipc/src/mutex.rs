@@ -205,7 +205,7 @@ impl<T: Plain> Mutex<T> {
         mutex::mark_consistent(self.block.u32(0), &self.block);
     }
 
-    #[inline]
+    #[inline(always)]
     fn let_go(&self, how: LetGo) {
         let (word, peers) = (self.block.u32(0), &self.block);
         match how {

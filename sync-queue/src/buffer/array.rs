@@ -61,8 +61,8 @@
 //! R7. A putter does not sleep while the slot before the tail is void: it marks the head, and then
 //! looks at the slot; the thread that leaves a slot void marks the slot, and then looks at the
 //! head. A SeqCst fence stands between the two steps of each. In the same way a getter that has
-//! marked a slot `AWAITED` looks at the tail, and the thread that closes the tail looks for getters:
-//! one sees the other.
+//! marked a slot `AWAITED` looks at the tail, and the thread that closes the tail looks for
+//! getters: one sees the other.
 //!
 //! # Memory orderings
 //!

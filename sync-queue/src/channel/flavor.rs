@@ -87,7 +87,7 @@ impl<T> Flavor<T> {
     /// Takes out the items that are inside.
     pub(super) fn drain(&self) -> Vec<T> {
         match self {
-            // What a receiver gave back that had gone before it took the item.
+            // Items that came to a receiver that had gone.
             Self::Zero(zero) => zero.returned().into(),
             _ => {
                 let received = || self.recv(Timeout::None).ok();

@@ -389,8 +389,8 @@ impl<T> Receiver<T> {
     }
 
     /// Receives the items that are inside at the moment, at most as many as there are when the call
-    /// begins. With room for none: items whose receiver has gone, a [`recv_async`](Self::recv_async)
-    /// that was dropped for example.
+    /// begins. With room for none: items whose receiver has gone, for example a
+    /// [`recv_async`](Self::recv_async) that was dropped.
     ///
     /// ```
     /// let (sender, receiver) = sync_queue::channel::unbounded();

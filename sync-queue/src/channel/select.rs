@@ -637,8 +637,8 @@ impl fmt::Debug for Select<'_> {
 ///   up, because its time is up or its token is cancelled, the item goes to the next receiver, and
 ///   the channel keeps it until one comes: that send is completed without a rendezvous.
 ///
-/// So complete it soon, and do not wait without a limit for an item of the same channel before that.
-/// Do not forget it (`mem::forget`): nothing behind it would be received until the channel is
+/// So complete it soon, and do not wait without a limit for an item of the same channel before
+/// that. Do not forget it (`mem::forget`): nothing behind it would be received until the channel is
 /// closed.
 ///
 /// # Panics

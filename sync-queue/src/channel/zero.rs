@@ -42,9 +42,9 @@
 //! A waiter lives on the stack of the thread that waits: nothing is counted, and nothing is
 //! allocated but for lists that grow longer than ever before.
 //!
-//! M1. A waiter, and a select, stays in place while it is in a list or claimed, and after that until
-//! its word says that the wait has ended. Its thread leaves only after it has removed the waiter or
-//! the claim, or after it has read such a word.
+//! M1. A waiter, and a select, stays in place while it is in a list or claimed, and after that
+//! until its word says that the wait has ended. Its thread leaves only after it has removed the
+//! waiter or the claim, or after it has read such a word.
 //!
 //! M2 (ownership of `item`). The waiting thread until it is enqueued; the partner from dequeue
 //! until it stores `word`; the waiting thread again after that. A sender's item is there until the
@@ -53,9 +53,9 @@
 //! M3. After the word was stored, only its address is used: the waiter may be gone. A wake that
 //! reaches another waiter at that address is a spurious wake.
 //!
-//! M4. A thread that took a waiter out, or claimed a select that sends, hands something over within a
-//! few instructions. A select that claimed a receiver sends or leaves, or its claim is taken back:
-//! when the receiver's time is up, or when the channel is closed.
+//! M4. A thread that took a waiter out, or claimed a select that sends, hands something over within
+//! a few instructions. A select that claimed a receiver sends or leaves, or its claim is taken
+//! back: when the receiver's time is up, or when the channel is closed.
 
 use core::cell::Cell;
 use core::mem;
@@ -80,8 +80,8 @@ const MATCHED: u32 = 1;
 const CLOSED: u32 = 2;
 const LEFT: u32 = 3;
 
-/// The time for which a receive that must not wait waits for a select that it has chosen: the select
-/// was asleep, and evaluates its item next.
+/// The time for which a receive that must not wait waits for a select that it has chosen: the
+/// select was asleep, and evaluates its item next.
 const FOR_A_SELECT: Duration = Duration::from_millis(1);
 
 pub(super) struct Waiter<T> {
@@ -226,8 +226,8 @@ impl<T> Taken<T> {
         }
     }
 
-    /// Reports to a receiver that no item will come (`LEFT`), or `CLOSED`. No lock is held. A select
-    /// tries all of its cases again.
+    /// Reports to a receiver that no item will come (`LEFT`), or `CLOSED`. No lock is held. A
+    /// select tries all of its cases again.
     fn leave(self, what: u32) {
         match self {
             // SAFETY: it was taken out of its list.

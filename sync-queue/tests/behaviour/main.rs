@@ -21,6 +21,7 @@ mod orders;
 mod pool;
 mod queue;
 mod select;
+mod select_begun;
 mod spsc;
 mod together;
 mod unwinding;
