@@ -427,8 +427,8 @@ unsafe impl RawLock for RawMutex {
     #[cold]
     unsafe fn release_fair(&self) {
         // `WAITERS` may be stale, and a reservation without a waiter makes the next thread wait for
-        // `STARVATION_THRESHOLD`. Where the system reports that it woke a thread or a task, the lock
-        // is reserved for that waiter. If it gives up meanwhile, invariant 3 still holds.
+        // `STARVATION_THRESHOLD`. Where the system reports that it woke a thread or a task, the
+        // lock is reserved for that waiter. If it gives up meanwhile, invariant 3 still holds.
         //
         // The release below wakes once more. It has to: the waiter that was woken here may look at
         // the word before the release, and sleeps on the held lock again. (The models of

@@ -301,7 +301,8 @@ fn a_thread_and_a_task_wait_for_an_object_of_every_kind() {
             two.await.unwrap();
         },
         |(one, two, made)| {
-            (one.wait(), two.wait());
+            one.wait();
+            two.wait();
             assert_eq!(made.load(SeqCst), 2, "a value was made twice");
         },
     );
