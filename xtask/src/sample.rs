@@ -2,7 +2,7 @@
 
 use std::str::FromStr;
 
-/// What has a hash of `k` modulo `n`.
+/// The things whose hash is `k` modulo `n`.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Sample {
     pub k: u64,
