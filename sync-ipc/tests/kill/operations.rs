@@ -337,7 +337,7 @@ fn sources() -> Vec<PathBuf> {
     files.filter(is_object).collect()
 }
 
-/// The types of the `impl` block that a line begins, in a file; of a macro, all its uses.
+/// The types of the `impl` block that a line begins; of a macro, all its uses.
 fn types(line: &str, text: &str) -> Vec<String> {
     let mut rest = line.strip_prefix("impl").expect("asked before");
     if rest.starts_with('<') {
