@@ -15,7 +15,7 @@ use crate::error::{Error, LockError, Result};
 use crate::mutex::{Guard, Mutex};
 use crate::plain::{self, Plain};
 use crate::raw::condvar::Waitlist;
-use crate::raw::{FIRST_BOUND, Peers, Slept};
+use crate::raw::{FIRST_BOUND, Platform, Slept};
 use crate::reentrant::{ReentrantGuard, ReentrantMutex};
 use crate::segment::{Block, Segment};
 

@@ -19,7 +19,7 @@ use sync_core::primitive::futex::Deadline;
 
 use crate::error::{LockError, Result};
 use crate::plain::{self, Plain};
-use crate::raw::{Peers, mutex};
+use crate::raw::{Platform, mutex};
 use crate::segment::{Block, Segment};
 
 const VALUE: usize = 8;

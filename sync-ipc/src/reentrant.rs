@@ -25,7 +25,7 @@ use sync_core::primitive::thread;
 use crate::error::{LockError, Result, Unrepaired};
 use crate::mutex::Owner;
 use crate::plain::{self, Plain};
-use crate::raw::{Peers, mutex};
+use crate::raw::{Platform, mutex};
 use crate::segment::{Block, Placement, Segment};
 
 const COUNT: usize = 4;

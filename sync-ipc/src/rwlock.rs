@@ -15,7 +15,7 @@ use sync_core::primitive::futex::Deadline;
 use crate::error::{Error, LockError, Result};
 use crate::mutex::LetGo;
 use crate::plain::{self, Plain};
-use crate::raw::Peers;
+use crate::raw::Platform;
 use crate::raw::mutex::{self, Locked, Refused};
 use crate::raw::rwlock::{Read, Words};
 use crate::segment::{Block, Segment};

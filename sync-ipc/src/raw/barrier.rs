@@ -46,7 +46,7 @@ use sync_core::primitive::atomic::{AtomicU32, Ordering};
 use sync_core::primitive::futex::Deadline;
 
 use super::mutex::{self, Refused};
-use super::{IDENTITY, LOCK_TIMEOUT, Peers, RecheckInterval, Slept};
+use super::{IDENTITY, LOCK_TIMEOUT, Platform, RecheckInterval, Slept};
 
 const PASSED: u32 = 1 << 31;
 const FAILED: u32 = 1 << 30;
@@ -116,7 +116,7 @@ impl BarrierState<'_> {
     }
 
     /// Whether it is broken.
-    pub fn is_broken<P: Peers>(&self, peers: &P) -> bool {
+    pub fn is_broken<P: Platform>(&self, peers: &P) -> bool {
         // Acquire: pairs with the AcqRel of deciding, and with the Release of the flag.
         match peers.at(self.state).load(Ordering::Acquire) & DECISION {
             BREAK => true,
@@ -126,7 +126,7 @@ impl BarrierState<'_> {
     }
 
     /// Returns the number of waiting parties. A snapshot.
-    pub fn waiting<P: Peers>(&self, peers: &P) -> usize {
+    pub fn waiting<P: Platform>(&self, peers: &P) -> usize {
         // Acquire: pairs with the Release in `leave`. A thread that sees a place left sees the
         // cycle decided too.
         self.cells.iter().filter(|cell| waits(peers.at(*cell).load(Ordering::Acquire))).count()
@@ -137,7 +137,7 @@ impl BarrierState<'_> {
     /// # Errors
     ///
     /// [`Failed`], but [`Failed::Busy`].
-    pub fn arrive<P: Peers>(
+    pub fn arrive<P: Platform>(
         &self,
         peers: &P,
         deadline: Option<Deadline>,
@@ -167,7 +167,7 @@ impl BarrierState<'_> {
         }
     }
 
-    fn run_out_of_time<P: Peers>(&self, peers: &P) -> Failed {
+    fn run_out_of_time<P: Platform>(&self, peers: &P) -> Failed {
         // Relaxed: a look; deciding confirms it.
         let state = peers.at(self.state).load(Ordering::Relaxed);
         self.decide(peers, state & !DECISION, BREAK);
@@ -175,7 +175,7 @@ impl BarrierState<'_> {
     }
 
     /// Under the lock.
-    fn try_arrive<P: Peers>(&self, peers: &P) -> Step {
+    fn try_arrive<P: Platform>(&self, peers: &P) -> Step {
         if self.is_broken(peers) {
             return Step::Broken;
         }
@@ -211,7 +211,7 @@ impl BarrierState<'_> {
     /// # Errors
     ///
     /// [`Failed::Broken`].
-    pub fn complete<P: Peers>(&self, peers: &P, token: ArrivalToken) -> Result<(), Failed> {
+    pub fn complete<P: Platform>(&self, peers: &P, token: ArrivalToken) -> Result<(), Failed> {
         if peers.me() != token.identity {
             return Err(Failed::Broken);
         }
@@ -227,7 +227,7 @@ impl BarrierState<'_> {
 
     /// Breaks the cycle and leaves the place, instead of [`complete`](Self::complete). Needs no
     /// lock, so it works whichever participant is stopped, and wherever.
-    pub fn fail<P: Peers>(&self, peers: &P, token: ArrivalToken) {
+    pub fn fail<P: Platform>(&self, peers: &P, token: ArrivalToken) {
         if peers.me() != token.identity {
             return;
         }
@@ -242,7 +242,7 @@ impl BarrierState<'_> {
     /// # Errors
     ///
     /// [`Failed::Broken`], [`Failed::TimedOut`].
-    pub fn wait<P: Peers>(
+    pub fn wait<P: Platform>(
         &self,
         peers: &P,
         token: ArrivalToken,
@@ -279,7 +279,7 @@ impl BarrierState<'_> {
     ///
     /// [`Failed::Busy`], if a stopped process holds the lock and a cycle has just been decided
     /// otherwise; [`Failed::NotAttached`].
-    pub fn abort<P: Peers>(&self, peers: &P) -> Result<(), Failed> {
+    pub fn abort<P: Platform>(&self, peers: &P) -> Result<(), Failed> {
         self.impose(peers, BREAK)
     }
 
@@ -288,11 +288,11 @@ impl BarrierState<'_> {
     /// # Errors
     ///
     /// As [`abort`](Self::abort), and if the stopped process left it broken.
-    pub fn reset<P: Peers>(&self, peers: &P) -> Result<(), Failed> {
+    pub fn reset<P: Platform>(&self, peers: &P) -> Result<(), Failed> {
         self.impose(peers, RESET)
     }
 
-    fn impose<P: Peers>(&self, peers: &P, decision: u32) -> Result<(), Failed> {
+    fn impose<P: Platform>(&self, peers: &P, decision: u32) -> Result<(), Failed> {
         loop {
             // Under the lock no decision is pending, unless one comes in between; without it, one
             // try.
@@ -310,7 +310,7 @@ impl BarrierState<'_> {
     }
 
     /// Decides a cycle; `false` if it had been decided otherwise, or before.
-    fn decide<P: Peers>(&self, peers: &P, generation: u32, decision: u32) -> bool {
+    fn decide<P: Platform>(&self, peers: &P, generation: u32, decision: u32) -> bool {
         // AcqRel: see "Orderings" above. The commit point (invariant 1).
         let decided = peers
             .at(self.state)
@@ -328,7 +328,7 @@ impl BarrierState<'_> {
     }
 
     /// Leaves the place if its cycle is decided. Returns whether the cycle was complete.
-    fn leave<P: Peers>(&self, peers: &P, token: ArrivalToken) -> Option<bool> {
+    fn leave<P: Platform>(&self, peers: &P, token: ArrivalToken) -> Option<bool> {
         let (cell, me) = (&self.cells[token.cell], peers.me());
         loop {
             // Acquire: pairs with the Release in `finish`.
@@ -363,7 +363,7 @@ impl BarrierState<'_> {
         }
     }
 
-    fn a_member_is_dead<P: Peers>(&self, peers: &P) -> bool {
+    fn a_member_is_dead<P: Platform>(&self, peers: &P) -> bool {
         let mut alive = peers.me();
         self.cells.iter().any(|cell| {
             // Relaxed: a look; the kernel reports whether the member is dead.
@@ -378,12 +378,12 @@ impl BarrierState<'_> {
 
     /// Does a decision's work, if the lock can be acquired at once. Nothing depends on it:
     /// otherwise the lock's next holder does the work.
-    fn tidy<P: Peers>(&self, peers: &P) {
+    fn tidy<P: Platform>(&self, peers: &P) {
         let _ = self.locked(peers, Deadline::after(Duration::ZERO), || {});
     }
 
     /// Does the work of pending decisions, as often as needed. Under the lock.
-    fn finish<P: Peers>(&self, peers: &P) {
+    fn finish<P: Platform>(&self, peers: &P) {
         // Acquire: pairs with the AcqRel of deciding.
         let state = peers.at(self.state).load(Ordering::Acquire);
         let outcome = match state & DECISION {
@@ -422,7 +422,7 @@ impl BarrierState<'_> {
     }
 
     /// Runs `act` under the lock, after the work of earlier decisions.
-    fn locked<P: Peers, R>(
+    fn locked<P: Platform, R>(
         &self,
         peers: &P,
         deadline: Option<Deadline>,

@@ -27,7 +27,7 @@
 use sync_core::primitive::atomic::{AtomicU32, Ordering, fence};
 
 use super::queue::{ATTEMPTS, Claim, Orphans, Ring, RingError};
-use super::{Peers, event_count};
+use super::{Platform, event_count};
 
 /// A ring, and the words of its end.
 #[derive(Clone, Copy, Debug)]
@@ -57,7 +57,7 @@ impl Channel<'_> {
     ///
     /// [`RingError::Closed`], and those of [`Ring::claim`].
     #[inline]
-    pub fn start_send<P: Peers>(&self, peers: &P) -> Result<Claim, RingError> {
+    pub fn start_send<P: Platform>(&self, peers: &P) -> Result<Claim, RingError> {
         self.start_send_by(peers, |ring| ring.claim(peers))
     }
 
@@ -67,12 +67,12 @@ impl Channel<'_> {
     ///
     /// As [`start_send`](Self::start_send).
     #[inline]
-    pub fn start_send_large<P: Peers>(&self, peers: &P) -> Result<Claim, RingError> {
+    pub fn start_send_large<P: Platform>(&self, peers: &P) -> Result<Claim, RingError> {
         self.start_send_by(peers, |ring| ring.claim_lowest(peers))
     }
 
     #[inline]
-    fn start_send_by<P: Peers>(
+    fn start_send_by<P: Platform>(
         &self,
         peers: &P,
         claim: impl FnOnce(&Ring<'_>) -> Result<Claim, RingError>,
@@ -101,7 +101,7 @@ impl Channel<'_> {
     /// [`RingError::Empty`], [`RingError::Closed`], [`RingError::Disconnected`], and those of
     /// [`Ring::take`].
     #[inline]
-    pub fn start_recv<P: Peers>(
+    pub fn start_recv<P: Platform>(
         &self,
         peers: &P,
         look: bool,
@@ -114,7 +114,7 @@ impl Channel<'_> {
     }
 
     #[cold]
-    fn recv_none<P: Peers>(
+    fn recv_none<P: Platform>(
         &self,
         peers: &P,
         mut look: bool,
@@ -162,7 +162,7 @@ impl Channel<'_> {
 
     /// Whether a receive would find an item, or the end. With `look`, what the dead left is made
     /// available first. `ended` as in [`start_recv`](Self::start_recv).
-    pub fn is_ready<P: Peers>(&self, peers: &P, look: bool, ended: bool) -> bool {
+    pub fn is_ready<P: Platform>(&self, peers: &P, look: bool, ended: bool) -> bool {
         if self.ring.len(peers) > 0 {
             return true;
         }
@@ -195,7 +195,11 @@ impl Channel<'_> {
     /// # Errors
     ///
     /// [`RingError::NotAttached`].
-    pub fn sweep<P: Peers>(&self, peers: &P, receives: bool) -> Result<Option<Claim>, RingError> {
+    pub fn sweep<P: Platform>(
+        &self,
+        peers: &P,
+        receives: bool,
+    ) -> Result<Option<Claim>, RingError> {
         let found = self.ring.sweep(peers, self.orphans, receives)?;
         if found.freed > 0 {
             let freed = u32::try_from(found.freed).unwrap_or(u32::MAX);
@@ -206,7 +210,7 @@ impl Channel<'_> {
     }
 
     /// Gives an item back, for the next receiver.
-    pub fn give_back<P: Peers>(&self, peers: &P, claim: Claim) {
+    pub fn give_back<P: Platform>(&self, peers: &P, claim: Claim) {
         if self.ring.give_back(peers, claim) {
             // Release: pairs with the Acquire in `start_recv`.
             peers.at(self.given_back).fetch_add(1, Ordering::Release);
@@ -217,7 +221,7 @@ impl Channel<'_> {
     /// After an acknowledgement and a fence: wakes the receivers of a closed queue, for which the
     /// acknowledged item may have been the last that could come back.
     #[inline]
-    pub fn notify_closed<P: Peers>(&self, peers: &P) {
+    pub fn notify_closed<P: Platform>(&self, peers: &P) {
         // Relaxed: the fence orders it.
         if peers.at(self.closed).load(Ordering::Relaxed) != 0 {
             event_count::notify(self.items, peers, u32::MAX);
@@ -225,7 +229,7 @@ impl Channel<'_> {
     }
 
     /// Closes it.
-    pub fn close<P: Peers>(&self, peers: &P) {
+    pub fn close<P: Platform>(&self, peers: &P) {
         // Release: pairs with the Acquire in `is_closed`. A read-modify-write, as
         // `event_count::notify` requires.
         peers.at(self.closed).swap(1, Ordering::Release);
@@ -234,13 +238,13 @@ impl Channel<'_> {
 
     /// Whether it is closed.
     #[inline]
-    pub fn is_closed<P: Peers>(&self, peers: &P) -> bool {
+    pub fn is_closed<P: Platform>(&self, peers: &P) -> bool {
         // Acquire: pairs with the Release in `close`.
         peers.at(self.closed).load(Ordering::Acquire) != 0
     }
 
     /// Wakes all waiters, after a read-modify-write.
-    pub fn notify_all<P: Peers>(&self, peers: &P) {
+    pub fn notify_all<P: Platform>(&self, peers: &P) {
         for word in [self.items, self.room, self.idle] {
             event_count::notify(word, peers, u32::MAX);
         }

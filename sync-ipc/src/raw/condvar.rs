@@ -36,7 +36,7 @@
 use sync_core::primitive::atomic::{AtomicU32, AtomicU64, Ordering};
 use sync_core::primitive::futex::Deadline;
 
-use super::{IDENTITY, Peers, RecheckInterval, Slept};
+use super::{IDENTITY, Platform, RecheckInterval, Slept};
 
 const NOTIFIED: u32 = 1 << 31;
 const ENROLLING: u32 = 1 << 30;
@@ -54,7 +54,7 @@ pub struct Waitlist<'a> {
 
 impl Waitlist<'_> {
     /// Enrols the caller. Returns its slot, or `None` if there are as many living waiters as slots.
-    pub fn enrol<P: Peers>(&self, peers: &P) -> Option<usize> {
+    pub fn enrol<P: Platform>(&self, peers: &P) -> Option<usize> {
         let free = |slot: &AtomicU32| {
             // Relaxed: a look; the claim decides.
             peers.at(slot).load(Ordering::Relaxed) == 0 && self.claim(peers, slot, 0)
@@ -74,7 +74,7 @@ impl Waitlist<'_> {
     }
 
     /// Claims a slot that was seen to be free, or to belong to a dead waiter.
-    fn claim<P: Peers>(&self, peers: &P, slot: &AtomicU32, seen: u32) -> bool {
+    fn claim<P: Platform>(&self, peers: &P, slot: &AtomicU32, seen: u32) -> bool {
         // NOTIFIED goes along (invariant 3): if this participant dies before it has passed the
         // notification on, the notification is still in the slot.
         let claimed = peers.me() | ENROLLING | (seen & NOTIFIED);
@@ -97,7 +97,7 @@ impl Waitlist<'_> {
 
     /// Notifies the `count` waiters that have waited longest. Returns the number of notified
     /// waiters.
-    pub fn notify<P: Peers>(&self, peers: &P, count: usize) -> usize {
+    pub fn notify<P: Platform>(&self, peers: &P, count: usize) -> usize {
         if count >= self.slots.len() {
             // All of them: one pass, whatever their order.
             let waiting = self.slots.iter().filter(|slot| {
@@ -122,7 +122,7 @@ impl Waitlist<'_> {
         done
     }
 
-    fn notify_slot<P: Peers>(&self, peers: &P, slot: &AtomicU32, seen: u32) -> bool {
+    fn notify_slot<P: Platform>(&self, peers: &P, slot: &AtomicU32, seen: u32) -> bool {
         // Release: pairs with the Acquire in `give_up`, `take_over` and `wait`.
         let notified = peers
             .at(slot)
@@ -139,7 +139,7 @@ impl Waitlist<'_> {
     /// `lock_again` returned.
     ///
     /// The order is invariant 3: the notification is erased when the lock is held.
-    pub fn wait<P: Peers, L>(
+    pub fn wait<P: Platform, L>(
         &self,
         peers: &P,
         at: usize,
@@ -156,7 +156,7 @@ impl Waitlist<'_> {
 
     /// Returns the slot with the notification, which is the caller's; or `None`, if the deadline
     /// passed and the caller has no slot any more.
-    fn wait_for_notification<P: Peers>(
+    fn wait_for_notification<P: Platform>(
         &self,
         peers: &P,
         at: usize,
@@ -188,7 +188,7 @@ impl Waitlist<'_> {
     }
 
     /// Leaves a slot that waits. Returns `false` if it was notified.
-    fn give_up<P: Peers>(&self, peers: &P, at: usize) -> bool {
+    fn give_up<P: Platform>(&self, peers: &P, at: usize) -> bool {
         // Relaxed if it succeeds: a read-modify-write, after which the next to claim the slot still
         // acquires the Release in `enrol`. Acquire on failure: pairs with the Release in
         // `notify_slot`.
@@ -199,7 +199,7 @@ impl Waitlist<'_> {
     }
 
     /// Frees a notified slot of the caller's.
-    fn erase<P: Peers>(&self, peers: &P, at: usize) {
+    fn erase<P: Platform>(&self, peers: &P, at: usize) {
         // Release: pairs with the Acquire of the next claim. Relaxed on failure: the slot is not
         // ours, so a peer scribbled, and nothing of ours is in it.
         let _ = peers.at(&self.slots[at]).compare_exchange(
@@ -211,7 +211,7 @@ impl Waitlist<'_> {
     }
 
     /// Makes the notified slot of a dead waiter the caller's (invariant 3).
-    fn take_over<P: Peers>(&self, peers: &P) -> Option<usize> {
+    fn take_over<P: Platform>(&self, peers: &P) -> Option<usize> {
         self.slots.iter().position(|slot| {
             // Relaxed: a look; the exchange decides.
             let seen = peers.at(slot).load(Ordering::Relaxed);

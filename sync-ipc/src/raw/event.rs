@@ -9,7 +9,7 @@ use sync_core::primitive::futex::Deadline;
 use sync_core::primitive::hint::Spin;
 use sync_core::raw_event::{self, Home, Unset};
 
-use super::{Peers, RecheckInterval, Slept};
+use super::{Platform, RecheckInterval, Slept};
 
 /// A word in shared memory, which stays mapped for as long as a handle to it exists.
 struct Shared<'a, P> {
@@ -17,7 +17,7 @@ struct Shared<'a, P> {
     peers: &'a P,
 }
 
-impl<P: Peers> Home for Shared<'_, P> {
+impl<P: Platform> Home for Shared<'_, P> {
     #[inline(always)]
     fn at<'a>(&self, word: &'a AtomicU32) -> &'a AtomicU32 {
         self.peers.at(word)
@@ -30,22 +30,22 @@ impl<P: Peers> Home for Shared<'_, P> {
 }
 
 /// Whether it is set.
-pub fn is_set<P: Peers>(word: &AtomicU32, peers: &P) -> bool {
+pub fn is_set<P: Platform>(word: &AtomicU32, peers: &P) -> bool {
     raw_event::is_set(word, &Shared { word, peers })
 }
 
 /// Sets it and wakes all waiters.
-pub fn set<P: Peers>(word: &AtomicU32, peers: &P) {
+pub fn set<P: Platform>(word: &AtomicU32, peers: &P) {
     raw_event::set(word, &Shared { word, peers });
 }
 
 /// Clears it.
-pub fn clear<P: Peers>(word: &AtomicU32, peers: &P) {
+pub fn clear<P: Platform>(word: &AtomicU32, peers: &P) {
     raw_event::clear(word, &Shared { word, peers });
 }
 
 /// Waits until it is set, or was set meanwhile; `false` at the deadline.
-pub fn wait<P: Peers>(word: &AtomicU32, peers: &P, deadline: Option<Deadline>) -> bool {
+pub fn wait<P: Platform>(word: &AtomicU32, peers: &P, deadline: Option<Deadline>) -> bool {
     let home = Shared { word, peers };
     let mut wait = Unset::new();
     let mut spin = Spin::new();
@@ -71,6 +71,6 @@ pub fn wait<P: Peers>(word: &AtomicU32, peers: &P, deadline: Option<Deadline>) -
 /// # Errors
 ///
 /// The wait is not over: the value of the word to sleep on.
-pub fn watch<P: Peers>(word: &AtomicU32, peers: &P, wait: &mut Unset) -> Result<(), u32> {
+pub fn watch<P: Platform>(word: &AtomicU32, peers: &P, wait: &mut Unset) -> Result<(), u32> {
     wait.step(word, &Shared { word, peers }).map_or(Ok(()), Err)
 }

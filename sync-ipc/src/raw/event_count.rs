@@ -41,7 +41,7 @@
 use sync_core::primitive::atomic::{AtomicU32, Ordering, fence};
 use sync_core::primitive::futex::Deadline;
 
-use super::{Peers, RecheckInterval, Slept};
+use super::{Platform, RecheckInterval, Slept};
 
 const COUNT: u32 = (1 << 12) - 1;
 const ONE_NUMBER: u32 = COUNT + 1;
@@ -54,7 +54,7 @@ pub struct Announced {
 }
 
 /// Announces a waiter. Look at the structure once more before you [`sleep`].
-pub fn announce<P: Peers>(word: &AtomicU32, peers: &P) -> Announced {
+pub fn announce<P: Platform>(word: &AtomicU32, peers: &P) -> Announced {
     // Relaxed, each access to the word: the fence below orders it before the look.
     let mut seen = peers.at(word).load(Ordering::Relaxed);
     // At the limit there is a waiter to wake anyhow (invariant 4).
@@ -72,7 +72,7 @@ pub fn announce<P: Peers>(word: &AtomicU32, peers: &P) -> Announced {
 
 /// Sleeps until the next notification, a bound, or the deadline. Afterwards the waiter is not
 /// counted any more.
-pub fn sleep<P: Peers>(
+pub fn sleep<P: Platform>(
     word: &AtomicU32,
     peers: &P,
     announced: Announced,
@@ -94,7 +94,7 @@ pub fn sleep<P: Peers>(
 }
 
 /// Stops waiting: the structure satisfied the waiter.
-pub fn withdraw<P: Peers>(word: &AtomicU32, peers: &P, announced: Announced) {
+pub fn withdraw<P: Platform>(word: &AtomicU32, peers: &P, announced: Announced) {
     // Relaxed: the count orders nothing here.
     let mut seen = peers.at(word).load(Ordering::Relaxed);
     while seen & !COUNT == announced.number && seen & COUNT != 0 {
@@ -111,7 +111,7 @@ pub fn withdraw<P: Peers>(word: &AtomicU32, peers: &P, announced: Announced) {
 ///
 /// `attempt` gets `true` after a sleep that no wake ended: then it also looks for what the dead
 /// left.
-pub fn wait_until<P: Peers, R>(
+pub fn wait_until<P: Platform, R>(
     word: &AtomicU32,
     peers: &P,
     deadline: Option<Deadline>,
@@ -147,7 +147,7 @@ pub fn wait_until<P: Peers, R>(
 /// # Errors
 ///
 /// The value of the word.
-pub fn watch<P: Peers, R>(
+pub fn watch<P: Platform, R>(
     word: &AtomicU32,
     peers: &P,
     announced: &mut Option<Announced>,
@@ -180,7 +180,7 @@ pub fn watch<P: Peers, R>(
 }
 
 /// Ends a [`watch`]. A wake that it may have consumed goes to another waiter.
-pub fn unwatch<P: Peers>(word: &AtomicU32, peers: &P, announced: &mut Option<Announced>) {
+pub fn unwatch<P: Platform>(word: &AtomicU32, peers: &P, announced: &mut Option<Announced>) {
     let Some(mine) = announced.take() else { return };
     let number = mine.number;
     withdraw(word, peers, mine);
@@ -192,7 +192,7 @@ pub fn unwatch<P: Peers>(word: &AtomicU32, peers: &P, announced: &mut Option<Ann
 
 /// Wakes at most `count` waiters after the structure changed, by a read-modify-write.
 #[inline]
-pub fn notify<P: Peers>(word: &AtomicU32, peers: &P, count: u32) {
+pub fn notify<P: Platform>(word: &AtomicU32, peers: &P, count: u32) {
     if is_awaited(word, peers) {
         wake(word, peers, count);
     }
@@ -201,7 +201,7 @@ pub fn notify<P: Peers>(word: &AtomicU32, peers: &P, count: u32) {
 /// Whether a waiter may wait, after the structure changed by a read-modify-write: then [`wake`] is
 /// to be called.
 #[inline]
-pub fn is_awaited<P: Peers>(word: &AtomicU32, peers: &P) -> bool {
+pub fn is_awaited<P: Platform>(word: &AtomicU32, peers: &P) -> bool {
     // SeqCst: pairs with the fence in `announce` (invariant 1).
     peers.fence_after_change();
     is_awaited_fenced(word, peers)
@@ -209,14 +209,14 @@ pub fn is_awaited<P: Peers>(word: &AtomicU32, peers: &P) -> bool {
 
 /// As [`is_awaited`], when there has been a fence since the change.
 #[inline]
-pub fn is_awaited_fenced<P: Peers>(word: &AtomicU32, peers: &P) -> bool {
+pub fn is_awaited_fenced<P: Platform>(word: &AtomicU32, peers: &P) -> bool {
     // Relaxed: the fence orders it after the change.
     peers.at(word).load(Ordering::Relaxed) & COUNT != 0
 }
 
 /// Passes a wake on to another waiter, after a thread that was woken has left to the others what it
 /// was woken for.
-pub fn pass_on<P: Peers>(word: &AtomicU32, peers: &P) {
+pub fn pass_on<P: Platform>(word: &AtomicU32, peers: &P) {
     // SeqCst: as in `is_awaited`; the structure was changed by the thread that woke this one.
     fence(Ordering::SeqCst);
     if is_awaited_fenced(word, peers) {
@@ -226,7 +226,7 @@ pub fn pass_on<P: Peers>(word: &AtomicU32, peers: &P) {
 
 /// Wakes at most `count` waiters.
 #[cold]
-pub fn wake<P: Peers>(word: &AtomicU32, peers: &P, count: u32) {
+pub fn wake<P: Platform>(word: &AtomicU32, peers: &P, count: u32) {
     // Relaxed, here and below: the number orders nothing, it only differs; and a waiter that is
     // counted off has yet to look for the change.
     let mut seen = peers.at(word).load(Ordering::Relaxed);

@@ -1,4 +1,4 @@
-//! The algorithms, over nothing but atomics and a [`Peers`]: the code that runs in shared memory
+//! The algorithms, over nothing but atomics and a [`Platform`]: the code that runs in shared memory
 //! and the code that the models check are the same source.
 //!
 //! Every algorithm here obeys four rules, and each file states how:
@@ -13,8 +13,8 @@
 //! 4. **Nothing read is trusted.** A peer may write anything: an index is loaded once and compared
 //!    with a limit that is known locally.
 //!
-//! Every access of an algorithm goes through [`Peers::at`], which is nothing in the real build and
-//! the place where a participant vanishes in a model. (Snapshots for `Debug` and the like need
+//! Every access of an algorithm goes through [`Platform::at`], which is nothing in the real build
+//! and the place where a participant vanishes in a model. (Snapshots for `Debug` and the like need
 //! none.)
 
 pub mod barrier;
@@ -69,9 +69,9 @@ pub enum Slept {
     Deadline,
 }
 
-/// The other participants, as an algorithm sees them: the kernel in the real build, the model in a
-/// model.
-pub trait Peers {
+/// The system and the other participants, as an algorithm sees them: the kernel in the real build,
+/// the model in a model.
+pub trait Platform {
     /// This participant's identity, within [`IDENTITY`]; 0 if it could not become one.
     fn me(&self) -> u32;
 

@@ -33,7 +33,7 @@
 //! **Orderings.** Taking the lock is Acquire, and pairs with the Release of the unlock. Taking it
 //! from a dead owner is Acquire for [`abandon`], whose Release it pairs with. A process that died
 //! released nothing. The kernel orders what that process wrote and had acquired: it frees the
-//! liveness lock, which [`Peers::is_dead`] queried, after the process ran its last instruction.
+//! liveness lock, which [`Platform::is_dead`] queried, after the process ran its last instruction.
 //! Every other access to the word is Relaxed: it decides, by the word's modification order, but
 //! publishes nothing.
 
@@ -41,7 +41,7 @@ use sync_core::primitive::atomic::{AtomicU32, Ordering};
 use sync_core::primitive::futex::Deadline;
 use sync_core::primitive::hint::Spin;
 
-use super::{IDENTITY, Peers, RecheckInterval, Slept};
+use super::{IDENTITY, Platform, RecheckInterval, Slept};
 
 /// A thread may sleep on the word.
 pub const WAITERS: u32 = 1 << 31;
@@ -79,7 +79,7 @@ pub enum Refused {
 ///
 /// [`Refused`].
 #[inline]
-pub fn lock<P: Peers>(
+pub fn lock<P: Platform>(
     word: &AtomicU32,
     peers: &P,
     deadline: Option<Deadline>,
@@ -95,7 +95,7 @@ pub fn lock<P: Peers>(
 }
 
 #[cold]
-fn lock_contended<P: Peers>(
+fn lock_contended<P: Platform>(
     word: &AtomicU32,
     peers: &P,
     me: u32,
@@ -170,7 +170,7 @@ fn lock_contended<P: Peers>(
 ///
 /// [`Refused`].
 #[inline]
-pub fn try_lock<P: Peers>(word: &AtomicU32, peers: &P) -> Result<Locked, Refused> {
+pub fn try_lock<P: Platform>(word: &AtomicU32, peers: &P) -> Result<Locked, Refused> {
     let me = peers.me();
     // Acquire: pairs with the Release in `unlock`.
     match peers.at(word).compare_exchange(0, me, Ordering::Acquire, Ordering::Relaxed) {
@@ -181,7 +181,7 @@ pub fn try_lock<P: Peers>(word: &AtomicU32, peers: &P) -> Result<Locked, Refused
 }
 
 #[cold]
-fn try_lock_contended<P: Peers>(
+fn try_lock_contended<P: Platform>(
     word: &AtomicU32,
     peers: &P,
     me: u32,
@@ -209,7 +209,7 @@ fn try_lock_contended<P: Peers>(
 }
 
 /// Takes the lock from the dead owner in `seen`.
-fn steal<P: Peers>(word: &AtomicU32, peers: &P, me: u32, seen: u32) -> bool {
+fn steal<P: Platform>(word: &AtomicU32, peers: &P, me: u32, seen: u32) -> bool {
     // WAITERS stays as it was: other sleepers still have to be woken. INCONSISTENT is set in the
     // same step, so that this owner's death before `mark_consistent` is no new case for the next
     // owner. Acquire: pairs with the Release in `abandon`.
@@ -226,14 +226,14 @@ fn steal<P: Peers>(word: &AtomicU32, peers: &P, me: u32, seen: u32) -> bool {
 
 /// Declares the data behind a lock that was acquired with [`Locked::OwnerDied`] to be consistent.
 /// Only for the owner.
-pub fn mark_consistent<P: Peers>(word: &AtomicU32, peers: &P) {
+pub fn mark_consistent<P: Platform>(word: &AtomicU32, peers: &P) {
     // Relaxed: the Release of the unlock publishes the repair.
     peers.at(word).fetch_and(!INCONSISTENT, Ordering::Relaxed);
 }
 
 /// Releases the lock. Only for the owner.
 #[inline]
-pub fn unlock<P: Peers>(word: &AtomicU32, peers: &P) {
+pub fn unlock<P: Platform>(word: &AtomicU32, peers: &P) {
     // Release: pairs with the Acquire of the next owner.
     if peers.at(word).swap(0, Ordering::Release) & WAITERS != 0 {
         wake_next(word, peers);
@@ -241,14 +241,14 @@ pub fn unlock<P: Peers>(word: &AtomicU32, peers: &P) {
 }
 
 #[cold]
-fn wake_next<P: Peers>(word: &AtomicU32, peers: &P) {
+fn wake_next<P: Platform>(word: &AtomicU32, peers: &P) {
     peers.wake(word, 1);
 }
 
 /// Releases a lock whose data could not be repaired: every present and every later waiter gets
 /// [`Refused::NotRecoverable`].
 #[cold]
-pub fn give_up<P: Peers>(word: &AtomicU32, peers: &P) {
+pub fn give_up<P: Platform>(word: &AtomicU32, peers: &P) {
     // A swap, not a store: a waiter's compare-and-swap and its futex comparison must be in one
     // order with it, or the waiter falls asleep on the old value. Relaxed: no thread gets the
     // guarded data any more.
@@ -259,7 +259,7 @@ pub fn give_up<P: Peers>(word: &AtomicU32, peers: &P) {
 /// Releases a lock that was acquired with [`Locked::OwnerDied`] and was not repaired: the next
 /// owner gets [`Locked::OwnerDied`] again. Only for the owner.
 #[cold]
-pub fn abandon<P: Peers>(word: &AtomicU32, peers: &P) {
+pub fn abandon<P: Platform>(word: &AtomicU32, peers: &P) {
     // Release: pairs with the Acquire of the thread that takes the lock from a dead owner. A swap,
     // as in `give_up`.
     peers.at(word).swap(ABANDONED | INCONSISTENT, Ordering::Release);

@@ -100,7 +100,7 @@
 use sync_core::primitive::atomic::{AtomicU64, Ordering};
 use sync_core::primitive::hint::spin_loop;
 
-use super::{IDENTITY, Peers};
+use super::{IDENTITY, Platform};
 
 /// The most slots of a queue.
 pub const MAX_SLOTS: usize = 1 << MAX_CELL_BITS;
@@ -252,7 +252,7 @@ impl Ring<'_> {
         (cell & self.number()) as usize
     }
 
-    fn me<P: Peers>(peers: &P) -> Result<u64, RingError> {
+    fn me<P: Platform>(peers: &P) -> Result<u64, RingError> {
         match peers.me() {
             0 => Err(RingError::NotAttached),
             me => Ok(u64::from(me)),
@@ -282,7 +282,7 @@ impl Ring<'_> {
     ///
     /// [`RingError::Full`]: at one moment of the call no slot was free.
     /// [`RingError::NotAttached`], [`RingError::Corrupted`].
-    pub fn claim<P: Peers>(&self, peers: &P) -> Result<Claim, RingError> {
+    pub fn claim<P: Platform>(&self, peers: &P) -> Result<Claim, RingError> {
         self.claim_from(peers, self.likely(peers))
     }
 
@@ -293,7 +293,7 @@ impl Ring<'_> {
     /// # Errors
     ///
     /// As [`claim`](Self::claim).
-    pub fn claim_lowest<P: Peers>(&self, peers: &P) -> Result<Claim, RingError> {
+    pub fn claim_lowest<P: Platform>(&self, peers: &P) -> Result<Claim, RingError> {
         // Relaxed: a hint, as in `likely`.
         let lowest = self.slots.iter().take(LOWEST).position(|word| {
             let seen = peers.at(word).load(Ordering::Relaxed);
@@ -305,7 +305,7 @@ impl Ring<'_> {
     /// Where a free slot is likely: slots are freed in the order in which they were filled, more or
     /// less.
     #[inline]
-    fn likely<P: Peers>(&self, peers: &P) -> usize {
+    fn likely<P: Platform>(&self, peers: &P) -> usize {
         // Relaxed: a hint.
         let hint = (peers.at(self.tail).load(Ordering::Relaxed) & self.number()) as usize;
         hint.min(self.slots.len())
@@ -313,7 +313,7 @@ impl Ring<'_> {
 
     /// Claims a free slot, looking from `start` on, which is at most the number of slots.
     #[inline]
-    fn claim_from<P: Peers>(&self, peers: &P, start: usize) -> Result<Claim, RingError> {
+    fn claim_from<P: Platform>(&self, peers: &P, start: usize) -> Result<Claim, RingError> {
         let me = Self::me(peers)?;
         let mut before = None;
         for _ in 0..ATTEMPTS {
@@ -359,7 +359,7 @@ impl Ring<'_> {
     }
 
     /// The use that a slot is in, if `word` is its word.
-    fn turn_at<P: Peers>(&self, peers: &P, slot: usize, word: u64) -> u64 {
+    fn turn_at<P: Platform>(&self, peers: &P, slot: usize, word: u64) -> u64 {
         if matches!(word & STATE, FREE | READY) {
             return turn_of(word);
         }
@@ -374,7 +374,7 @@ impl Ring<'_> {
     ///
     /// [`RingError::Corrupted`]; the slot is free again. [`RingError::NotAttached`]: this process is
     /// a forked child, and the slot is its parent's.
-    pub fn commit<P: Peers>(&self, peers: &P, claim: Claim) -> Result<(), RingError> {
+    pub fn commit<P: Platform>(&self, peers: &P, claim: Claim) -> Result<(), RingError> {
         if claim.word & OWNER != u64::from(peers.me()) {
             return Err(RingError::NotAttached);
         }
@@ -428,11 +428,11 @@ impl Ring<'_> {
 
     /// Frees a slot that was claimed and not sent. Returns `false` as
     /// [`acknowledge`](Self::acknowledge).
-    pub fn abandon<P: Peers>(&self, peers: &P, claim: Claim) -> bool {
+    pub fn abandon<P: Platform>(&self, peers: &P, claim: Claim) -> bool {
         self.acknowledge(peers, claim)
     }
 
-    fn free<P: Peers>(&self, peers: &P, word: &AtomicU64, seen: u64, turn: u64) -> bool {
+    fn free<P: Platform>(&self, peers: &P, word: &AtomicU64, seen: u64, turn: u64) -> bool {
         // Release: pairs with the Acquire in `claim`.
         peers
             .at(word)
@@ -451,7 +451,7 @@ impl Ring<'_> {
     ///
     /// [`RingError::Empty`]: at one moment of the call every item that was sent had been taken.
     /// [`RingError::Corrupted`], [`RingError::NotAttached`].
-    pub fn take<P: Peers>(&self, peers: &P) -> Result<Claim, RingError> {
+    pub fn take<P: Platform>(&self, peers: &P) -> Result<Claim, RingError> {
         let me = Self::me(peers)?;
         for _ in 0..ATTEMPTS {
             // Acquire: pairs with the Release in `advance`, for "empty" (see "Orderings").
@@ -515,7 +515,7 @@ impl Ring<'_> {
 
     /// Acknowledges a taken item. Returns `false` if this participant does not own it any more: a
     /// forked child does not own its copy of a claim.
-    pub fn acknowledge<P: Peers>(&self, peers: &P, claim: Claim) -> bool {
+    pub fn acknowledge<P: Platform>(&self, peers: &P, claim: Claim) -> bool {
         claim.word & OWNER == u64::from(peers.me())
             && self.free(peers, &self.slots[claim.slot], claim.word, claim.turn)
     }
@@ -523,7 +523,7 @@ impl Ring<'_> {
     /// Gives a taken item back unacknowledged, for a [`sweep`](Self::sweep) to find. One step, so
     /// that it is never unowned and unlisted. Returns `false` as
     /// [`acknowledge`](Self::acknowledge).
-    pub fn give_back<P: Peers>(&self, peers: &P, claim: Claim) -> bool {
+    pub fn give_back<P: Platform>(&self, peers: &P, claim: Claim) -> bool {
         // Release: pairs with the Acquire in `sweep`.
         claim.word & OWNER == u64::from(peers.me())
             && peers
@@ -545,7 +545,7 @@ impl Ring<'_> {
     /// # Errors
     ///
     /// [`RingError::NotAttached`].
-    pub fn sweep<P: Peers>(
+    pub fn sweep<P: Platform>(
         &self,
         peers: &P,
         orphans: Orphans,
@@ -622,7 +622,7 @@ impl Ring<'_> {
     }
 
     /// Strikes from `unsent`, which lists slots from `first` on, those to which a cell refers.
-    fn keep_unreferenced<P: Peers>(&self, peers: &P, first: usize, unsent: &mut [u64]) {
+    fn keep_unreferenced<P: Platform>(&self, peers: &P, first: usize, unsent: &mut [u64]) {
         for cell in self.cells {
             // Relaxed: `is_dead` returned that the senders are dead, so all their writes are
             // visible. A reference that was spent since does no harm: then the slot's word has
@@ -637,7 +637,7 @@ impl Ring<'_> {
 
     /// Empties the cell that refers to a slot whose receiver died between taking it and emptying
     /// the cell (invariant 1).
-    fn empty_behind<P: Peers>(&self, peers: &P, slot: usize) {
+    fn empty_behind<P: Platform>(&self, peers: &P, slot: usize) {
         // Acquire, both: pairs with the Release in `advance` and in `commit`. By invariant 2 the
         // cell is the one at the head, or is emptied already. The head is not older than the one
         // that the dead receiver read: `is_dead` orders that read before this one.
@@ -653,7 +653,7 @@ impl Ring<'_> {
     }
 
     /// Returns the number of items that wait to be received. A snapshot.
-    pub fn len<P: Peers>(&self, peers: &P) -> usize {
+    pub fn len<P: Platform>(&self, peers: &P) -> usize {
         let waiting = self.cells.iter().filter(|cell| {
             // Acquire: for `is_spent`.
             let seen = peers.at(*cell).load(Ordering::Acquire);
@@ -663,7 +663,7 @@ impl Ring<'_> {
     }
 
     /// Returns the number of slots that are in use in any way. A snapshot.
-    pub fn in_use<P: Peers>(&self, peers: &P) -> usize {
+    pub fn in_use<P: Platform>(&self, peers: &P) -> usize {
         // Relaxed: a snapshot.
         let used = |word: &&AtomicU64| peers.at(*word).load(Ordering::Relaxed) & STATE != FREE;
         self.slots.iter().filter(used).count()
@@ -671,18 +671,18 @@ impl Ring<'_> {
 
     /// Whether, at one moment of the call, all that was sent had been acknowledged, and nothing was
     /// being sent.
-    pub fn is_idle<P: Peers>(&self, peers: &P) -> bool {
+    pub fn is_idle<P: Platform>(&self, peers: &P) -> bool {
         self.all_at_once(peers, |state| state == FREE)
     }
 
     /// Whether, at one moment of the call, all that was sent had been taken, and nothing was being
     /// sent.
-    pub fn is_taken<P: Peers>(&self, peers: &P) -> bool {
+    pub fn is_taken<P: Platform>(&self, peers: &P) -> bool {
         self.all_at_once(peers, |state| matches!(state, FREE | READING))
     }
 
     /// Whether all slots' states were as `wanted` at one moment of the call.
-    fn all_at_once<P: Peers>(&self, peers: &P, wanted: impl Fn(u64) -> bool) -> bool {
+    fn all_at_once<P: Platform>(&self, peers: &P, wanted: impl Fn(u64) -> bool) -> bool {
         let mut before = None;
         for _ in 0..ATTEMPTS {
             let mut progress = 0_u64;
@@ -705,7 +705,7 @@ impl Ring<'_> {
         false
     }
 
-    fn is_spent<P: Peers>(&self, peers: &P, reference: u64) -> bool {
+    fn is_spent<P: Platform>(&self, peers: &P, reference: u64) -> bool {
         // No honest participant writes a reference beyond the slots: it counts as
         // spent, so that it is cleared away.
         let Some(word) = self.slots.get(self.slot_of(reference)) else { return true };
@@ -714,14 +714,14 @@ impl Ring<'_> {
         peers.at(word).load(Ordering::Acquire) & STATE != READY
     }
 
-    fn empty<P: Peers>(&self, peers: &P, cell: &AtomicU64, seen: u64) {
+    fn empty<P: Platform>(&self, peers: &P, cell: &AtomicU64, seen: u64) {
         let next = (self.lap_of(seen) + 1) << (self.bits() + 1);
         // Release: for "empty" (see "Orderings"). After this the cell is seen to be emptied,
         // whichever thread emptied it.
         let _ = peers.at(cell).compare_exchange(seen, next, Ordering::Release, Ordering::Relaxed);
     }
 
-    fn advance<P: Peers>(&self, peers: &P, end: &AtomicU64, from: u64) {
+    fn advance<P: Platform>(&self, peers: &P, end: &AtomicU64, from: u64) {
         // Release: of the tail, for `commit`: this thread has seen the cell filled, and all before
         // it. Of the head, for `empty_behind`, and for "empty".
         let _ = peers.at(end).compare_exchange(
@@ -752,7 +752,7 @@ impl Verdicts {
         Self([0; 64])
     }
 
-    fn is_dead<P: Peers>(&mut self, peers: &P, identity: u32) -> bool {
+    fn is_dead<P: Platform>(&mut self, peers: &P, identity: u32) -> bool {
         let entry = &mut self.0[identity as usize % 64];
         if *entry & IDENTITY != identity {
             *entry = identity | if peers.is_dead(identity) { Self::DEAD } else { 0 };

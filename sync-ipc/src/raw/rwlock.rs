@@ -40,7 +40,7 @@ use sync_core::primitive::atomic::{AtomicU32, Ordering, fence};
 use sync_core::primitive::futex::Deadline;
 
 use super::mutex::{self, INCONSISTENT, Locked, Refused};
-use super::{IDENTITY, Peers, event_count};
+use super::{IDENTITY, Platform, event_count};
 
 /// The words of a lock.
 #[derive(Clone, Copy, Debug)]
@@ -73,7 +73,11 @@ impl Words<'_> {
     ///
     /// [`Refused`].
     #[inline]
-    pub fn read<P: Peers>(&self, peers: &P, deadline: Option<Deadline>) -> Result<Read, Refused> {
+    pub fn read<P: Platform>(
+        &self,
+        peers: &P,
+        deadline: Option<Deadline>,
+    ) -> Result<Read, Refused> {
         match self.try_enter(peers, false) {
             Some(Ok(Some(cell))) => Ok(Read::Cell(cell)),
             Some(Err(refused)) => Err(refused),
@@ -82,7 +86,7 @@ impl Words<'_> {
     }
 
     #[cold]
-    fn read_contended<P: Peers>(
+    fn read_contended<P: Platform>(
         &self,
         peers: &P,
         deadline: Option<Deadline>,
@@ -116,7 +120,7 @@ impl Words<'_> {
     /// # Errors
     ///
     /// [`Refused`].
-    pub fn try_read<P: Peers>(&self, peers: &P) -> Result<Read, Refused> {
+    pub fn try_read<P: Platform>(&self, peers: &P) -> Result<Read, Refused> {
         for _ in 0..2 {
             match self.try_enter(peers, true) {
                 None => return Err(Refused::TimedOut),
@@ -138,7 +142,11 @@ impl Words<'_> {
     /// One attempt to read. `None`: to wait. `Some(Ok(None))`: the writer is dead, which is found
     /// out only with `look`.
     #[inline]
-    fn try_enter<P: Peers>(&self, peers: &P, look: bool) -> Option<Result<Option<usize>, Refused>> {
+    fn try_enter<P: Platform>(
+        &self,
+        peers: &P,
+        look: bool,
+    ) -> Option<Result<Option<usize>, Refused>> {
         let me = peers.me();
         if me == 0 {
             return Some(Err(Refused::NotAttached));
@@ -165,7 +173,7 @@ impl Words<'_> {
 
     /// Fills an empty cell, with `look` also that of a dead reader.
     #[inline]
-    fn claim<P: Peers>(&self, peers: &P, me: u32, look: bool) -> Option<usize> {
+    fn claim<P: Platform>(&self, peers: &P, me: u32, look: bool) -> Option<usize> {
         // The slot of the identity: processes begin at different cells.
         let start = me as usize % self.cells.len().max(1);
         let (behind, first) = self.cells.split_at(start.min(self.cells.len()));
@@ -189,12 +197,12 @@ impl Words<'_> {
 
     /// Releases the lock for reading. Only for the holder of the cell.
     #[inline]
-    pub fn read_unlock<P: Peers>(&self, peers: &P, cell: usize) {
+    pub fn read_unlock<P: Platform>(&self, peers: &P, cell: usize) {
         self.leave(peers, cell, peers.me());
     }
 
     #[inline]
-    fn leave<P: Peers>(&self, peers: &P, cell: usize, me: u32) {
+    fn leave<P: Platform>(&self, peers: &P, cell: usize, me: u32) {
         let Some(cell) = self.cells.get(cell) else { return };
         // Release: pairs with the Acquire in `drain` and in `claim`. An exchange: a cell that was
         // taken for a dead one's may be another reader's by now.
@@ -213,7 +221,7 @@ impl Words<'_> {
     /// # Errors
     ///
     /// [`Refused`].
-    pub fn write<P: Peers>(
+    pub fn write<P: Platform>(
         &self,
         peers: &P,
         deadline: Option<Deadline>,
@@ -222,7 +230,7 @@ impl Words<'_> {
         self.wait_for_readers(peers, locked, deadline)
     }
 
-    fn wait_for_readers<P: Peers>(
+    fn wait_for_readers<P: Platform>(
         &self,
         peers: &P,
         locked: Locked,
@@ -243,12 +251,12 @@ impl Words<'_> {
     /// # Errors
     ///
     /// [`Refused`].
-    pub fn try_write<P: Peers>(&self, peers: &P) -> Result<Locked, Refused> {
+    pub fn try_write<P: Platform>(&self, peers: &P) -> Result<Locked, Refused> {
         let locked = self.inherit(peers, mutex::try_lock(self.writer, peers)?);
         self.look_for_readers(peers, locked)
     }
 
-    fn look_for_readers<P: Peers>(&self, peers: &P, locked: Locked) -> Result<Locked, Refused> {
+    fn look_for_readers<P: Platform>(&self, peers: &P, locked: Locked) -> Result<Locked, Refused> {
         // SeqCst: as in `wait_for_readers`.
         peers.fence_after_change();
         let drained = self.drain(peers, true).is_some();
@@ -257,7 +265,7 @@ impl Words<'_> {
 
     /// Returns how the lock was acquired, once the death of a writer that had changed nothing is
     /// left out (invariant 3).
-    fn inherit<P: Peers>(&self, peers: &P, locked: Locked) -> Locked {
+    fn inherit<P: Platform>(&self, peers: &P, locked: Locked) -> Locked {
         // Relaxed: the dead writer's accesses are ordered by the kernel, a living one's by the
         // mutex.
         if locked == Locked::OwnerDied && peers.at(self.dirty).load(Ordering::Relaxed) == 0 {
@@ -268,7 +276,7 @@ impl Words<'_> {
     }
 
     /// Whether no reader is left. With `look`, the dead are cleared away.
-    fn drain<P: Peers>(&self, peers: &P, look: bool) -> Option<()> {
+    fn drain<P: Platform>(&self, peers: &P, look: bool) -> Option<()> {
         for cell in self.cells {
             // Acquire: pairs with the Release in `leave`.
             let seen = peers.at(cell).load(Ordering::Acquire);
@@ -291,7 +299,12 @@ impl Words<'_> {
         Some(())
     }
 
-    fn begin<P: Peers>(&self, peers: &P, locked: Locked, drained: bool) -> Result<Locked, Refused> {
+    fn begin<P: Platform>(
+        &self,
+        peers: &P,
+        locked: Locked,
+        drained: bool,
+    ) -> Result<Locked, Refused> {
         if !drained {
             match locked {
                 Locked::Clean => self.release(peers),
@@ -306,33 +319,33 @@ impl Words<'_> {
         Ok(locked)
     }
 
-    fn release<P: Peers>(&self, peers: &P) {
+    fn release<P: Platform>(&self, peers: &P) {
         mutex::unlock(self.writer, peers);
         event_count::notify(self.readers_event, peers, u32::MAX);
     }
 
     /// Releases the lock for writing. Only for the owner.
-    pub fn write_unlock<P: Peers>(&self, peers: &P) {
+    pub fn write_unlock<P: Platform>(&self, peers: &P) {
         // Release: the data was changed before (invariant 3).
         peers.at(self.dirty).store(0, Ordering::Release);
         self.release(peers);
     }
 
     /// Declares the data consistent, as [`mutex::mark_consistent`].
-    pub fn mark_consistent<P: Peers>(&self, peers: &P) {
+    pub fn mark_consistent<P: Platform>(&self, peers: &P) {
         mutex::mark_consistent(self.writer, peers);
     }
 
     /// As [`mutex::give_up`].
     #[cold]
-    pub fn give_up<P: Peers>(&self, peers: &P) {
+    pub fn give_up<P: Platform>(&self, peers: &P) {
         mutex::give_up(self.writer, peers);
         event_count::notify(self.readers_event, peers, u32::MAX);
     }
 
     /// As [`mutex::abandon`].
     #[cold]
-    pub fn abandon<P: Peers>(&self, peers: &P) {
+    pub fn abandon<P: Platform>(&self, peers: &P) {
         mutex::abandon(self.writer, peers);
         event_count::notify(self.readers_event, peers, u32::MAX);
     }

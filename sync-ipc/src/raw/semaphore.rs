@@ -27,7 +27,7 @@ use sync_core::primitive::atomic::{AtomicU32, Ordering};
 use sync_core::primitive::futex::Deadline;
 use sync_core::primitive::hint::Spin;
 
-use super::{IDENTITY, Peers, event_count, mutex::Refused};
+use super::{IDENTITY, Platform, event_count, mutex::Refused};
 
 /// A permit that is free. No identity, since no table has that many slots.
 pub const FREE: u32 = 0xffff;
@@ -52,7 +52,7 @@ impl Permits<'_> {
     ///
     /// [`Refused::TimedOut`], [`Refused::NotAttached`].
     #[inline]
-    pub fn acquire<P: Peers>(
+    pub fn acquire<P: Platform>(
         &self,
         peers: &P,
         hint: usize,
@@ -69,7 +69,7 @@ impl Permits<'_> {
     }
 
     #[cold]
-    fn acquire_contended<P: Peers>(
+    fn acquire_contended<P: Platform>(
         &self,
         peers: &P,
         me: u32,
@@ -94,7 +94,7 @@ impl Permits<'_> {
     /// # Errors
     ///
     /// As [`acquire`](Self::acquire).
-    pub fn try_acquire<P: Peers>(&self, peers: &P, hint: usize) -> Result<usize, Refused> {
+    pub fn try_acquire<P: Platform>(&self, peers: &P, hint: usize) -> Result<usize, Refused> {
         let me = peers.me();
         if me == 0 {
             return Err(Refused::NotAttached);
@@ -103,7 +103,7 @@ impl Permits<'_> {
     }
 
     /// Whether there is a permit. With `look`, the permit of a dead holder is made available first.
-    pub fn is_ready<P: Peers>(&self, peers: &P, look: bool) -> bool {
+    pub fn is_ready<P: Platform>(&self, peers: &P, look: bool) -> bool {
         if self.available() > 0 {
             return true;
         }
@@ -117,19 +117,19 @@ impl Permits<'_> {
     }
 
     #[inline]
-    fn take<P: Peers>(&self, peers: &P, me: u32, hint: usize) -> Option<usize> {
+    fn take<P: Platform>(&self, peers: &P, me: u32, hint: usize) -> Option<usize> {
         match self.cells.get(hint) {
             Some(word) if take_cell(word, peers, me) => Some(hint),
             _ => self.take_any(peers, me),
         }
     }
 
-    fn take_any<P: Peers>(&self, peers: &P, me: u32) -> Option<usize> {
+    fn take_any<P: Platform>(&self, peers: &P, me: u32) -> Option<usize> {
         self.cells.iter().position(|word| take_cell(word, peers, me))
     }
 
     /// Takes a dead holder's permit.
-    fn reclaim<P: Peers>(&self, peers: &P, me: u32) -> Option<usize> {
+    fn reclaim<P: Platform>(&self, peers: &P, me: u32) -> Option<usize> {
         // One participant may hold many permits: query it once.
         let mut alive = me;
         for (cell, word) in self.cells.iter().enumerate() {
@@ -154,7 +154,7 @@ impl Permits<'_> {
 
     /// Gives back the permit in `cell`, if this participant holds it.
     #[inline]
-    pub fn release<P: Peers>(&self, peers: &P, cell: usize) {
+    pub fn release<P: Platform>(&self, peers: &P, cell: usize) {
         // Release: pairs with the Acquire in `take`. Compared, and not stored: a forked child's
         // copy of a permit is not its own.
         if peers
@@ -168,7 +168,7 @@ impl Permits<'_> {
 
     /// Takes the permit in `cell`, which this participant holds, out of the semaphore until a call
     /// [`add`](Self::add)s one.
-    pub fn forget<P: Peers>(&self, peers: &P, cell: usize) {
+    pub fn forget<P: Platform>(&self, peers: &P, cell: usize) {
         // Release: writes before this are visible to the taker after the permit is given back.
         let _ = peers.at(&self.cells[cell]).compare_exchange(
             peers.me(),
@@ -180,7 +180,7 @@ impl Permits<'_> {
 
     /// Adds one permit: one that was forgotten, or, if `grow`, a new one. `false`: there is
     /// neither.
-    pub fn add<P: Peers>(&self, peers: &P, grow: bool) -> bool {
+    pub fn add<P: Platform>(&self, peers: &P, grow: bool) -> bool {
         for from in if grow { &[FORGOTTEN, 0][..] } else { &[FORGOTTEN][..] } {
             for word in self.cells {
                 // Relaxed: a look. Release: pairs with the Acquire in `take`.
@@ -207,7 +207,7 @@ impl Permits<'_> {
 }
 
 #[inline]
-fn take_cell<P: Peers>(word: &AtomicU32, peers: &P, me: u32) -> bool {
+fn take_cell<P: Platform>(word: &AtomicU32, peers: &P, me: u32) -> bool {
     // Relaxed: a look. Acquire: pairs with the Release in `release` and `add`.
     peers.at(word).load(Ordering::Relaxed) == FREE
         && peers.at(word).compare_exchange(FREE, me, Ordering::Acquire, Ordering::Relaxed).is_ok()

@@ -26,7 +26,7 @@ use crate::membership::process::Life;
 use crate::memory::{Mapping, View, files};
 use crate::procfs;
 use crate::random::random;
-use crate::raw::{IDENTITY, LOCK_TIMEOUT, Peers, Slept, mutex};
+use crate::raw::{IDENTITY, LOCK_TIMEOUT, Platform, Slept, mutex};
 
 /// The seals without which no memory is touched: they fix its size forever.
 const SEALS: SealFlags = SealFlags::SHRINK.union(SealFlags::GROW).union(SealFlags::SEAL);
@@ -402,7 +402,7 @@ impl Segment {
     }
 }
 
-impl Peers for Segment {
+impl Platform for Segment {
     #[inline(always)]
     fn me(&self) -> u32 {
         self.0.identity()
@@ -523,7 +523,7 @@ impl Deref for Block {
     }
 }
 
-impl Peers for Block {
+impl Platform for Block {
     #[inline(always)]
     fn me(&self) -> u32 {
         // SAFETY: lives as long as the segment. Relaxed: as in `Member::identity`, which this is

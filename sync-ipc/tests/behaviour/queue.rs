@@ -4,7 +4,7 @@ use sync_ipc::{
     Error, JoinableQueue, Mutex, Orphans, Queue, QueueOptions, RecvError, Segment, SendError, queue,
 };
 
-use sync_ipc::raw::{Peers, Slept};
+use sync_ipc::raw::{Platform, Slept};
 use sync_ipc::{Receiver, Sender};
 
 use crate::processes::{Child, FOR_EVER, alone, fork, until};
@@ -659,7 +659,7 @@ struct Counts {
     looked: core::cell::Cell<usize>,
 }
 
-impl Peers for Counts {
+impl Platform for Counts {
     fn me(&self) -> u32 {
         1
     }

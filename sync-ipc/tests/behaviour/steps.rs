@@ -9,7 +9,7 @@ use sync_core::primitive::atomic::{AtomicU32, AtomicU64};
 use sync_core::primitive::futex::Deadline;
 use sync_ipc::raw::condvar::Waitlist;
 use sync_ipc::raw::queue::{Claim, Ring, RingError};
-use sync_ipc::raw::{Peers, Slept};
+use sync_ipc::raw::{Platform, Slept};
 
 /// A participant that stops before a step, does something else there, and goes on.
 struct Participant<'a> {
@@ -44,7 +44,7 @@ impl<'a> Participant<'a> {
     }
 }
 
-impl Peers for Participant<'_> {
+impl Platform for Participant<'_> {
     fn me(&self) -> u32 {
         self.identity
     }

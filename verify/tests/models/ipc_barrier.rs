@@ -7,7 +7,7 @@ use sync_core::primitive::atomic::{AtomicU32, Ordering};
 use sync_core::primitive::futex::Deadline;
 use sync_ipc::raw::barrier::{Arrival, BarrierState, Failed};
 
-use crate::ipc_peers::{Participant, World, at_any_write, at_every_step, soon};
+use crate::ipc_platform::{Participant, World, at_any_write, at_every_step, soon};
 use std::sync::Arc;
 
 use crate::support::{Order, Size, Tracked, check};

@@ -6,7 +6,7 @@ use sync_ipc::raw::condvar::Waitlist;
 
 use sync_ipc::raw::mutex::{self, Locked};
 
-use crate::ipc_peers::{Participant, World, at_any_write, at_every_step, soon};
+use crate::ipc_platform::{Participant, World, at_any_write, at_every_step, soon};
 use std::sync::Arc;
 
 use crate::support::Tracked;

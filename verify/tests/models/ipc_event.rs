@@ -3,9 +3,9 @@
 
 use sync_core::primitive::atomic::{AtomicU32, Ordering};
 use sync_core::raw_event::Unset;
-use sync_ipc::raw::{LAST_BOUND, Peers, event};
+use sync_ipc::raw::{LAST_BOUND, Platform, event};
 
-use crate::ipc_peers::{Participant, World, at_any_write, at_every_step};
+use crate::ipc_platform::{Participant, World, at_any_write, at_every_step};
 use std::sync::Arc;
 
 use crate::support::Tracked;

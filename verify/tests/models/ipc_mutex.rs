@@ -2,10 +2,10 @@
 //! anywhere.
 
 use sync_core::primitive::atomic::{AtomicU32, Ordering};
-use sync_ipc::raw::Peers;
+use sync_ipc::raw::Platform;
 use sync_ipc::raw::mutex::{self, INCONSISTENT, Locked, Refused, WAITERS};
 
-use crate::ipc_peers::{Participant, World, at_any_write, at_every_step, soon};
+use crate::ipc_platform::{Participant, World, at_any_write, at_every_step, soon};
 use std::sync::Arc;
 
 use crate::support::Tracked;

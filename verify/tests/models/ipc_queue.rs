@@ -7,9 +7,9 @@ use sync_core::primitive::atomic::{AtomicU32, AtomicU64, Ordering};
 use sync_core::primitive::futex::Deadline;
 use sync_ipc::raw::channel::Channel;
 use sync_ipc::raw::queue::{Orphans, Ring, RingError};
-use sync_ipc::raw::{LAST_BOUND, Peers, event_count};
+use sync_ipc::raw::{LAST_BOUND, Platform, event_count};
 
-use crate::ipc_peers::{Participant, World, at_any_write, at_every_step};
+use crate::ipc_platform::{Participant, World, at_any_write, at_every_step};
 use std::sync::Arc;
 
 use crate::support::Tracked;

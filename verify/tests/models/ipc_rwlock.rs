@@ -4,11 +4,11 @@
 use std::sync::Arc;
 
 use sync_core::primitive::atomic::AtomicU32;
-use sync_ipc::raw::Peers;
+use sync_ipc::raw::Platform;
 use sync_ipc::raw::mutex::{self, Locked, Refused};
 use sync_ipc::raw::rwlock::{Read, Words};
 
-use crate::ipc_peers::{Participant, World, at_any_write, at_every_step, soon};
+use crate::ipc_platform::{Participant, World, at_any_write, at_every_step, soon};
 use crate::support::Tracked;
 
 struct Shared {

@@ -4,7 +4,7 @@
 use sync_core::primitive::atomic::AtomicU32;
 use sync_ipc::raw::semaphore::{FREE, Permits};
 
-use crate::ipc_peers::{Participant, World, at_any_write, at_every_step, soon};
+use crate::ipc_platform::{Participant, World, at_any_write, at_every_step, soon};
 use std::sync::Arc;
 
 use crate::support::Tracked;

@@ -53,7 +53,7 @@ mod ipc_event;
 #[cfg(target_os = "linux")]
 mod ipc_mutex;
 #[cfg(target_os = "linux")]
-mod ipc_peers;
+mod ipc_platform;
 #[cfg(target_os = "linux")]
 mod ipc_queue;
 #[cfg(target_os = "linux")]

@@ -1,7 +1,7 @@
 //! Participants that may vanish between any two atomic steps, for the models of `sync-ipc`.
 //!
-//! The algorithms of `sync_ipc::raw` pass every atomic through `Peers::at`. Here, that is where a
-//! participant with [`Participant::vanishes_after`] ends: it unwinds out of the algorithm without
+//! The algorithms of `sync_ipc::raw` pass every atomic through `Platform::at`. Here, that is where
+//! a participant with [`Participant::vanishes_after`] ends: it unwinds out of the algorithm without
 //! another step, as a killed process does, and is dead from then on, which the others learn as from
 //! the kernel. A model is explored for every number of steps, until the participant is through
 //! before it can vanish.
@@ -17,7 +17,7 @@ use std::time::Duration;
 use sync_core::primitive::atomic::{AtomicU32, Ordering, fence};
 use sync_core::primitive::futex::{self, Deadline};
 use sync_core::primitive::thread;
-use sync_ipc::raw::{Peers, Slept};
+use sync_ipc::raw::{Platform, Slept};
 
 use std::sync::Arc;
 
@@ -94,7 +94,7 @@ impl Participant {
     }
 }
 
-impl Peers for Participant {
+impl Platform for Participant {
     fn me(&self) -> u32 {
         self.identity
     }
