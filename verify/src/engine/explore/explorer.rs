@@ -348,9 +348,9 @@ impl Explorer {
         }
     }
 
-    /// Puts aside a graph, out of which nothing is revisited, if it is consistent with what has been
-    /// linked. Where that takes much work, the bound on preemptions is checked first; otherwise when
-    /// the graph is taken up.
+    /// Puts aside a graph, out of which nothing is revisited, if it is consistent with what has
+    /// been linked. Where that takes much work, the bound on preemptions is checked first;
+    /// otherwise when the graph is taken up.
     pub(in crate::engine) fn push_if_consistent(&mut self, g: Graph, linked: &[Id]) {
         let bound = self.budget.preemptions.filter(|_| g.sc >= 2);
         if bound.is_some_and(|bound| !self.preemptions.within(&g, bound)) {

@@ -14,11 +14,11 @@
 //! only the other additions are checked. Coherence and atomicity are seen to where events are
 //! linked (`explore::explorer`, `explore::revisit`).
 //!
-//! Both relations are parts of `(sb ∪ rf ∪ mo ∪ rb)⁺`, with the creation of threads and joins, and a
-//! graph is consistent before an event is linked. So a cycle leads through an event that has been
+//! Both relations are parts of `(sb ∪ rf ∪ mo ∪ rb)⁺`, with the creation of threads and joins, and
+//! a graph is consistent before an event is linked. So a cycle leads through an event that has been
 //! linked since. Where those four relations have none through it, there is none to look for. That
 //! takes a walk over the events before it ([`Cycle`]), and is so for most graphs: an old value that
-//! was read long ago is none of this event's concern.
+//! was read long ago does not matter to this event.
 //!
 //! The creation of a thread and its join count as if the thread had an event before its first and
 //! one after its last.
