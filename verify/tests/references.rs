@@ -293,7 +293,9 @@ impl Sent {
     fn new(shared: &StdArc<(RwLock<()>, Racy)>) -> Sent {
         let guard = shared.0.read().unwrap();
         // SAFETY: the lock lives as long as the guard: the struct has a reference to it.
-        let guard = unsafe { std::mem::transmute::<RwLockReadGuard<'_, ()>, _>(guard) };
+        let guard = unsafe {
+            std::mem::transmute::<RwLockReadGuard<'_, ()>, RwLockReadGuard<'static, ()>>(guard)
+        };
         Sent { guard, shared: shared.clone() }
     }
 
