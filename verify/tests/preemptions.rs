@@ -259,7 +259,8 @@ fn a_yield_is_no_preemption() {
     assert!(report.failure.is_none() && report.executions > 0, "{report}");
 }
 
-/// Events that loom does not have share the bound: weak failures, spurious wake-ups, timeouts.
+/// Events that loom does not have share the bound: weak failures, spurious wake-ups, timeouts. Each
+/// costs two preemptions, or all of a smaller bound.
 #[test]
 fn surprises_share_the_bound() {
     let run = |bound, model: fn()| {
@@ -286,4 +287,12 @@ fn surprises_share_the_bound() {
         thread::park_timeout(std::time::Duration::from_secs(1));
     };
     assert_eq!([Some(0), Some(1), None].map(|bound| run(bound, timeout)), [1, 2, 2]);
+    let two = || {
+        let x = AtomicUsize::new(0);
+        let _ = x.compare_exchange_weak(0, 0, Relaxed, Relaxed);
+        thread::current().unpark();
+        thread::park();
+    };
+    let bounds = [Some(0), Some(1), Some(2), Some(3), Some(4), None];
+    assert_eq!(bounds.map(|bound| run(bound, two)), [1, 3, 3, 3, 4, 4]);
 }

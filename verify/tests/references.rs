@@ -5,7 +5,7 @@ use std::sync::Arc as StdArc;
 use verify::cell::UnsafeCell;
 use verify::model::{Builder, Report};
 use verify::sync::atomic::{AtomicUsize, Ordering::*};
-use verify::sync::{Arc, LazyLock, OnceLock, RwLock, Weak};
+use verify::sync::{Arc, LazyLock, OnceLock, RwLock, RwLockReadGuard, Weak};
 use verify::thread;
 
 fn explore(f: impl Fn() + Send + Sync + 'static) -> Report {
@@ -277,4 +277,55 @@ fn a_writer_comes_after_every_reader() {
         let _guard = shared.0.write().unwrap();
         shared.1.set();
     });
+}
+
+/// A guard, with the lock that it is of, which another thread may drop.
+struct Sent {
+    guard: RwLockReadGuard<'static, ()>,
+    shared: StdArc<(RwLock<()>, Racy)>,
+}
+
+// SAFETY: the checker's lock may be released by any thread. The lock is behind a reference of its
+// own, which is dropped after the guard: fields are dropped in the order of their declaration.
+unsafe impl Send for Sent {}
+
+impl Sent {
+    fn new(shared: &StdArc<(RwLock<()>, Racy)>) -> Sent {
+        let guard = shared.0.read().unwrap();
+        // SAFETY: the lock lives as long as the guard: the struct has a reference to it.
+        let guard = unsafe {
+            std::mem::transmute::<RwLockReadGuard<'_, ()>, RwLockReadGuard<'static, ()>>(guard)
+        };
+        Sent { guard, shared: shared.clone() }
+    }
+
+    fn release(self) {
+        let Sent { guard, shared } = self;
+        drop(guard);
+        drop(shared);
+    }
+}
+
+/// A writer comes after the access of a reader whose guard another thread drops, and not after what
+/// the reader does once it has given the guard away.
+#[test]
+fn a_read_guard_that_another_thread_drops_releases_the_lock() {
+    fn model(late: bool) {
+        let shared = StdArc::new((RwLock::new(()), Racy(UnsafeCell::new(0))));
+        let s = shared.clone();
+        thread::spawn(move || {
+            let sent = Sent::new(&s);
+            if !late {
+                s.1.get();
+            }
+            thread::spawn(move || sent.release());
+            if late {
+                s.1.get();
+            }
+        });
+        let _guard = shared.0.write().unwrap();
+        shared.1.set();
+    }
+    passes(|| model(false));
+    fails("race", || model(true));
 }

@@ -474,3 +474,80 @@ fn deadlocks_of_equal_threads_are_found() {
         });
     });
 }
+
+/// A handle that is taken before the next spawn, in a model that has one execution if the threads
+/// are taken for alike: no later run corrects that.
+#[test]
+fn a_handle_taken_before_the_next_spawn_tells_threads_apart() {
+    let mut builder = Builder::new();
+    (builder.spurious_wakeups, builder.explain) = (0, false);
+    let report = builder.explore(|| {
+        let n = Arc::new(AtomicUsize::new(0));
+        let come = |n: &Arc<AtomicUsize>| {
+            let n = n.clone();
+            thread::spawn(move || {
+                if n.fetch_add(1, Relaxed) == 0 {
+                    thread::park();
+                }
+            })
+        };
+        let a = come(&n);
+        let first = a.thread().clone();
+        let b = come(&n);
+        first.unpark();
+        a.join().unwrap();
+        b.join().unwrap();
+    });
+    assert!(report.failure.is_some(), "the second one may be first: {report}");
+}
+
+/// Threads that were spawned before a process begins, none of which vanishes.
+#[test]
+fn a_process_that_begins_tells_threads_apart() {
+    let run = |symmetry| {
+        let mut builder = Builder::new();
+        (builder.symmetry, builder.crashes) = (symmetry, 0);
+        let report = builder.explore(|| {
+            let n = Arc::new(AtomicUsize::new(0));
+            let spawn = |_| {
+                let n = n.clone();
+                thread::spawn(move || {
+                    n.fetch_add(1, Relaxed);
+                })
+            };
+            let threads = [0; 2].map(spawn);
+            let process = process::spawn(|| ());
+            threads.into_iter().for_each(|t| t.join().unwrap());
+            assert!(process.wait());
+        });
+        assert!(report.failure.is_none() && report.complete, "{report:?}");
+        report.executions
+    };
+    assert_eq!((run(true), run(false)), (2, 2));
+}
+
+/// The first thread ends while the spawning one lets it run, and the next closure owns the same
+/// box, with another value.
+#[test]
+fn a_box_used_again_tells_threads_apart() {
+    fails(|| {
+        let n = Arc::new(AtomicUsize::new(0));
+        let free = Plain::new(std::sync::Mutex::new(None::<Box<usize>>));
+        let spawn = |i| {
+            let mut which = free.lock().unwrap().take().unwrap_or_default();
+            *which = i;
+            let (n, free) = (n.clone(), free.clone());
+            let t = thread::spawn(move || {
+                if *which == 0 {
+                    assert_eq!(n.load(Relaxed), 0, "the second one may be first");
+                } else {
+                    n.store(1, Relaxed);
+                }
+                *free.lock().unwrap() = Some(which);
+            });
+            thread::yield_now();
+            t
+        };
+        [0, 1].map(spawn).into_iter().for_each(|t| t.join().unwrap());
+    });
+}

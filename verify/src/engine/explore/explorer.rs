@@ -253,7 +253,7 @@ impl Explorer {
             let mut other = self.copy(g);
             let w = other.at(loc, pos);
             link_read(&mut other, id, w, 0);
-            self.push_if_consistent(other);
+            self.push_if_consistent(other, &[id]);
         }
         let w = g.at(loc, newest);
         link_read(g, id, w, 0);
@@ -275,7 +275,7 @@ impl Explorer {
             }
             let mut other = self.copy(g);
             other.insert_mo(id, after + 1);
-            self.push_if_consistent(other);
+            self.push_if_consistent(other, &[id]);
         }
         g.insert_mo(id, newest + 1);
         self.wake_ready(g, label.loc);
@@ -297,7 +297,7 @@ impl Explorer {
             if writes && label.rmw == Rmw::WeakCas && self.may_fail_spuriously(g) {
                 let mut other = self.copy(g);
                 link_read(&mut other, id, w, 1);
-                self.push_if_consistent(other);
+                self.push_if_consistent(other, &[id]);
             }
             if pos == newest {
                 break;
@@ -310,7 +310,7 @@ impl Explorer {
                     self.revisit(&other, id, true);
                 }
                 self.recycle(other);
-            } else if wait_queue::allows(&other, id) && self.psc.holds(&other) {
+            } else if wait_queue::allows(&other, id) && self.psc.holds(&other, &[id]) {
                 self.finish(other, id);
             } else {
                 self.recycle(other);
@@ -348,14 +348,15 @@ impl Explorer {
         }
     }
 
-    /// Puts aside a graph, out of which nothing is revisited, if it is consistent. Where that takes
-    /// much work, the bound on preemptions is checked first; otherwise when the graph is taken up.
-    pub(in crate::engine) fn push_if_consistent(&mut self, g: Graph) {
+    /// Puts aside a graph, out of which nothing is revisited, if it is consistent with what has
+    /// been linked. Where that takes much work, the bound on preemptions is checked first;
+    /// otherwise when the graph is taken up.
+    pub(in crate::engine) fn push_if_consistent(&mut self, g: Graph, linked: &[Id]) {
         let bound = self.budget.preemptions.filter(|_| g.sc >= 2);
         if bound.is_some_and(|bound| !self.preemptions.within(&g, bound)) {
             self.rejected += 1;
             self.recycle(g);
-        } else if self.psc.holds(&g) {
+        } else if self.psc.holds(&g, linked) {
             self.stack.push(g);
         } else {
             self.recycle(g);
@@ -422,7 +423,7 @@ impl Explorer {
             let taken = g.taker(label.loc, w).is_some();
             let mut other = self.copy(&g);
             link_read(&mut other, id, w, 0);
-            if !taken && self.psc.holds(&other) {
+            if !taken && self.psc.holds(&other, &[id]) {
                 self.finish(other, id);
             } else {
                 self.revisit(&other, id, true);

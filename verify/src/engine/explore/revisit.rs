@@ -76,10 +76,10 @@ impl Explorer {
         {
             let mut other = self.copy(&g);
             link_read(&mut other, r, a, 1);
-            self.push_if_consistent(other);
+            self.push_if_consistent(other, &[r, a]);
         }
         link_read(&mut g, r, a, 0);
-        if wait_queue::allows(&g, r) && self.psc.holds(&g) {
+        if wait_queue::allows(&g, r) && self.psc.holds(&g, &[r, a]) {
             self.finish(g, r);
         } else {
             self.recycle(g);

@@ -14,9 +14,11 @@
 //! only the other additions are checked. Coherence and atomicity are seen to where events are
 //! linked (`explore::explorer`, `explore::revisit`).
 //!
-//! Both relations are parts of `(sb ∪ rf ∪ mo ∪ rb)⁺`, with the creation of threads and joins.
-//! Where these have no cycle, there is none to look for. That takes a walk over the events
-//! ([`Interleaving`]), and is so for most graphs.
+//! Both relations are parts of `(sb ∪ rf ∪ mo ∪ rb)⁺`, with the creation of threads and joins, and
+//! a graph is consistent before an event is linked. So a cycle leads through an event that has been
+//! linked since. Where those four relations have none through it, there is none to look for. That
+//! takes a walk over the events before it ([`Cycle`]), and is so for most graphs: an old value that
+//! was read long ago does not matter to this event.
 //!
 //! The creation of a thread and its join count as if the thread had an event before its first and
 //! one after its last.
@@ -33,7 +35,7 @@ pub(crate) struct Psc {
     earliest: Vec<Earliest>,
     after: Vec<Earliest>,
     state: Vec<u8>,
-    interleaving: Interleaving,
+    cycle: Cycle,
     /// The join of each thread.
     joins: Vec<Id>,
     /// For each event, its neighbours at other locations.
@@ -52,81 +54,50 @@ pub(crate) struct Psc {
     lowest: Vec<u32>,
 }
 
-/// Looks for an order of all events that is sequentially consistent: each read reads the last
-/// write before it, and writes come in modification order.
+/// Looks for a cycle of `sb ∪ rf ∪ mo ∪ rb`, with the creation of threads and joins, through one
+/// event.
 #[derive(Default)]
-struct Interleaving {
-    /// The number of events of each thread that have been placed.
-    placed: Vec<usize>,
-    /// The number of writes of each location that have been placed.
-    written: Vec<u32>,
-    /// The reads that have not been placed and do not write, by the write that they read; those of
-    /// an initial value by location, behind all events.
-    readers: Vec<u32>,
+struct Cycle {
+    /// The events from which the event is reached.
+    seen: Vec<bool>,
+    left: Vec<Id>,
 }
 
-impl Interleaving {
-    fn exists(&mut self, g: &Graph) -> bool {
-        self.placed.clear();
-        self.placed.resize(g.threads.len(), 0);
-        self.written.clear();
-        self.written.resize(g.locs.len(), 0);
-        self.readers.clear();
-        self.readers.resize(g.events.len() + g.locs.len(), 0);
-        for e in g.events.iter().filter(|e| only_reads(e)) {
-            let source = source(g, e.label.loc, e.rf);
-            self.readers[source] += 1;
-        }
-        // Whatever can be placed is placed: that never stands in the way of another event.
-        let mut left = g.events.len();
-        loop {
-            let before = left;
-            for t in 0..g.threads.len() {
-                while self.place(g, t) {
-                    left -= 1;
+impl Cycle {
+    /// Returns whether there is one through `x`. Goes back from `x`, until it comes to `x` again.
+    fn exists(&mut self, g: &Graph, x: Id) -> bool {
+        self.seen.clear();
+        self.seen.resize(g.events.len(), false);
+        self.left.clear();
+        self.left.push(x);
+        while let Some(y) = self.left.pop() {
+            let e = g.ev(y);
+            self.reach(g.po_prev(y));
+            self.reach(e.rf);
+            if e.label.kind == Kind::Join {
+                self.reach(g.last(e.label.a as u32));
+            }
+            if e.wrote {
+                let before = g.at(e.label.loc, e.pos - 1);
+                self.reach(before);
+                for &r in &g.locs[e.label.loc as usize].reads {
+                    if r != y && g.ev(r).rf == before {
+                        self.reach(r);
+                    }
                 }
             }
-            if left == 0 || left == before {
-                return left == 0;
+            if self.seen[x as usize] {
+                return true;
             }
         }
+        false
     }
 
-    fn is_placed(&self, g: &Graph, id: Id) -> bool {
-        id >= NONE || self.placed[g.ev(id).tid as usize] > g.ev(id).idx as usize
-    }
-
-    /// Places the next event of thread `t` if everything that comes before it has been placed.
-    fn place(&mut self, g: &Graph, t: usize) -> bool {
-        let Some(&id) = g.threads[t].events.get(self.placed[t]) else { return false };
-        let e = g.ev(id);
-        let joined = e.label.kind != Kind::Join
-            || self.placed[e.label.a as usize] == g.threads[e.label.a as usize].events.len();
-        if !joined || !self.is_placed(g, g.threads[t].spawn) || !self.is_placed(g, e.rf) {
-            return false;
+    fn reach(&mut self, id: Id) {
+        if id < NONE && !std::mem::replace(&mut self.seen[id as usize], true) {
+            self.left.push(id);
         }
-        if e.wrote {
-            let loc = e.label.loc;
-            let before = g.at(loc, e.pos - 1);
-            if self.written[loc as usize] + 1 != e.pos || self.readers[source(g, loc, before)] > 0 {
-                return false;
-            }
-            self.written[loc as usize] += 1;
-        } else if only_reads(e) {
-            self.readers[source(g, e.label.loc, e.rf)] -= 1;
-        }
-        self.placed[t] += 1;
-        true
     }
-}
-
-fn only_reads(e: &Event) -> bool {
-    e.reads() && !e.wrote && e.rf != NONE && e.label.loc != NO_LOC
-}
-
-/// The place of a write in `Interleaving::readers`.
-fn source(g: &Graph, loc: u32, w: Id) -> usize {
-    if w == INIT { g.events.len() + loc as usize } else { w as usize }
 }
 
 fn same_loc(a: &Event, b: &Event) -> bool {
@@ -222,15 +193,16 @@ fn eco(g: &Graph, from: &[Earliest], y: Id) -> bool {
 }
 
 impl Psc {
-    /// Returns whether the order of sequentially consistent events has no cycle.
-    pub(crate) fn holds(&mut self, g: &Graph) -> bool {
+    /// Returns whether the order of sequentially consistent events has no cycle, where it has none
+    /// but for the events `linked`.
+    pub(crate) fn holds(&mut self, g: &Graph, linked: &[Id]) -> bool {
         if g.sc < 2 {
             return true;
         }
         self.sc.clear();
         self.sc.extend((0..g.events.len() as Id).filter(|&i| g.ev(i).is_sc()));
         let k = self.sc.len();
-        if k < 2 || self.interleaving.exists(g) {
+        if k < 2 || !linked.iter().any(|&x| self.cycle.exists(g, x)) {
             return true;
         }
         self.find_neighbours(g);
