@@ -124,7 +124,7 @@ macro_rules! exclusive_guard {
             fn drop(&mut self) {
                 if self.is_ours() {
                     if self.inconsistent {
-                        self.let_go_unrepaired();
+                        Self::let_go_unrepaired(self.lock);
                     } else {
                         self.lock.let_go($crate::mutex::LetGo::Clean);
                     }
@@ -133,11 +133,12 @@ macro_rules! exclusive_guard {
         }
 
         impl<T: Plain> $guard<'_, T> {
-            // Never inline: with it the drop of a guard would be too long to be inlined.
+            // Never inline: with it the drop of a guard would be too long to be inlined. Without
+            // the guard, which stays in registers so.
             #[cold]
             #[inline(never)]
-            fn let_go_unrepaired(&self) {
-                self.lock.let_go($crate::mutex::LetGo::Unrecoverable);
+            fn let_go_unrepaired(lock: &$lock<T>) {
+                lock.let_go($crate::mutex::LetGo::Unrecoverable);
             }
         }
 

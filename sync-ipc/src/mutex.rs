@@ -175,7 +175,11 @@ impl<T: Plain> Mutex<T> {
         &self,
         deadline: Option<Deadline>,
     ) -> Result<Guard<'_, T>, LockError<Guard<'_, T>>> {
-        self.guard(mutex::lock(self.block.u32(0), &self.block, deadline))
+        match mutex::lock_at_once(self.block.u32(0), &self.block) {
+            Some(identity) => Ok(Guard { lock: self, identity, inconsistent: false }),
+            // Its result fits into registers, and so does the guard that is made of it.
+            None => self.guard(mutex::lock_contended(self.block.u32(0), &self.block, deadline)),
+        }
     }
 
     /// Whether the lock has an owner, alive or dead, at the moment.
@@ -215,7 +219,8 @@ impl<T: Plain> Mutex<T> {
         }
     }
 
-    #[inline]
+    // Always inline: a guard that a call returns lies in memory.
+    #[inline(always)]
     fn guard(
         &self,
         outcome: Result<mutex::Locked, mutex::Refused>,

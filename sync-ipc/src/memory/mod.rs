@@ -92,6 +92,13 @@ impl Deref for Mapping {
     }
 }
 
+// Not an assertion with a message: that would store what it prints before each check.
+#[cold]
+#[inline(never)]
+fn out_of_range(bytes: usize, offset: usize, len: usize) -> ! {
+    panic!("{bytes} bytes at {offset} of {len}");
+}
+
 impl View {
     /// The number of bytes from the beginning of `whole`, of which this is a part.
     pub(crate) fn distance(&self, whole: &View) -> usize {
@@ -106,11 +113,9 @@ impl View {
     #[inline(always)]
     fn at<A>(&self, offset: usize) -> &A {
         let size = size_of::<A>();
-        assert!(
-            offset & (size - 1) == 0 && offset <= self.len && size <= self.len - offset,
-            "offset {offset} of {} bytes",
-            self.len
-        );
+        if offset & (size - 1) != 0 || offset > self.len || size > self.len - offset {
+            out_of_range(size, offset, self.len);
+        }
         // SAFETY: in bounds and aligned (invariant 3), mapped for as long as the borrow of `self`
         // (invariant 1), and `A` is one of the atomics below, for which every bit pattern is valid
         // and shared writes are no race (invariant 2).
@@ -121,11 +126,9 @@ impl View {
     fn row<A>(&self, offset: usize, count: usize) -> &[A] {
         let size = size_of::<A>();
         let bytes = count * size;
-        assert!(
-            offset & (size - 1) == 0 && offset <= self.len && bytes <= self.len - offset,
-            "{count} words at {offset} of {}",
-            self.len
-        );
+        if offset & (size - 1) != 0 || offset > self.len || bytes > self.len - offset {
+            out_of_range(bytes, offset, self.len);
+        }
         // SAFETY: as in `at`, for each of the words.
         unsafe { core::slice::from_raw_parts(self.base.add(offset).cast().as_ptr(), count) }
     }
@@ -134,11 +137,9 @@ impl View {
     /// Panics as [`u32`](Self::u32) does.
     #[inline(always)]
     pub(crate) fn pointer(&self, offset: usize, len: usize) -> NonNull<u8> {
-        assert!(
-            offset <= self.len && len <= self.len - offset,
-            "{len} bytes at {offset} of {}",
-            self.len
-        );
+        if offset > self.len || len > self.len - offset {
+            out_of_range(len, offset, self.len);
+        }
         // SAFETY: inside the mapping, as just checked.
         unsafe { self.base.add(offset) }
     }
@@ -183,13 +184,10 @@ impl View {
     /// initialised.
     #[inline(always)]
     pub(crate) fn read_new(&self, offset: usize, into: &mut [MaybeUninit<u8>]) {
-        assert!(
-            offset <= self.len && into.len() <= self.len - offset,
-            "{} bytes at {offset} of {}",
-            into.len(),
-            self.len
-        );
-        // SAFETY: in bounds by the assertion above, mapped (invariant 1), and `base` is aligned, so
+        if offset > self.len || into.len() > self.len - offset {
+            out_of_range(into.len(), offset, self.len);
+        }
+        // SAFETY: in bounds, as just checked, mapped (invariant 1), and `base` is aligned, so
         // the distance to the next word is the offset's.
         unsafe { copy::out(self.base.add(offset), offset.wrapping_neg() % 8, into) };
     }
@@ -197,12 +195,9 @@ impl View {
     /// Copies bytes in, as [`read`](Self::read) does out.
     #[inline(always)]
     pub(crate) fn write(&self, offset: usize, from: &[u8]) {
-        assert!(
-            offset <= self.len && from.len() <= self.len - offset,
-            "{} bytes at {offset} of {}",
-            from.len(),
-            self.len
-        );
+        if offset > self.len || from.len() > self.len - offset {
+            out_of_range(from.len(), offset, self.len);
+        }
         // SAFETY: as in `read`.
         unsafe { copy::into(self.base.add(offset), offset.wrapping_neg() % 8, from) };
     }

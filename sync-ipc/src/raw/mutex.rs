@@ -84,23 +84,35 @@ pub fn lock<P: Platform>(
     peers: &P,
     deadline: Option<Deadline>,
 ) -> Result<Locked, Refused> {
-    let me = peers.me();
-    // Acquire: pairs with the Release in `unlock`.
-    if me != 0
-        && peers.at(word).compare_exchange(0, me, Ordering::Acquire, Ordering::Relaxed).is_ok()
-    {
-        return Ok(Locked::Clean);
+    match lock_at_once(word, peers) {
+        Some(_) => Ok(Locked::Clean),
+        None => lock_contended(word, peers, deadline),
     }
-    lock_contended(word, peers, me, deadline)
 }
 
+/// Takes the lock if it is free, and no owner or waiter has left a mark. Returns the identity with
+/// which it was taken. A failure has no meaning.
+#[inline(always)]
+pub fn lock_at_once<P: Platform>(word: &AtomicU32, peers: &P) -> Option<u32> {
+    let me = peers.me();
+    // Acquire: pairs with the Release in `unlock`.
+    let is_taken = me != 0
+        && peers.at(word).compare_exchange(0, me, Ordering::Acquire, Ordering::Relaxed).is_ok();
+    is_taken.then_some(me)
+}
+
+/// As [`lock`], where [`lock_at_once`] has failed.
+///
+/// # Errors
+///
+/// [`Refused`].
 #[cold]
-fn lock_contended<P: Platform>(
+pub fn lock_contended<P: Platform>(
     word: &AtomicU32,
     peers: &P,
-    me: u32,
     deadline: Option<Deadline>,
 ) -> Result<Locked, Refused> {
+    let me = peers.me();
     if me == 0 {
         return Err(Refused::NotAttached);
     }

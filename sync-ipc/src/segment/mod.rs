@@ -504,13 +504,22 @@ impl Block {
         self.parameter
     }
 
-    /// Whether this process is the participant with this identity. In a forked child that has not
-    /// used the segment yet, no identity is ours, and asking does not make the child a participant.
+    /// Whether this process is the participant with this identity, which is not 0. In a forked
+    /// child that has not used the segment yet, no identity is ours, and asking does not make the
+    /// child a participant.
     #[inline(always)]
     pub(crate) fn is_us(&self, identity: u32) -> bool {
+        debug_assert_ne!(identity, 0, "what is held was acquired by a participant");
         // SAFETY: as in `me`. Relaxed: as there.
-        let ours = unsafe { self.identity.as_ref() }.load(Ordering::Relaxed) & IDENTITY;
-        ours != 0 && ours == identity
+        unsafe { self.identity.as_ref() }.load(Ordering::Relaxed) & IDENTITY == identity
+    }
+
+    /// Becomes a participant if this process is none yet. Returns its identity, or 0.
+    // Never inline: every fast path asks for the identity.
+    #[cold]
+    #[inline(never)]
+    fn become_one(&self) -> u32 {
+        self.segment.me()
     }
 }
 
@@ -529,7 +538,7 @@ impl Platform for Block {
         // SAFETY: lives as long as the segment. Relaxed: as in `Member::identity`, which this is
         // the fast half of.
         let identity = unsafe { self.identity.as_ref() }.load(Ordering::Relaxed);
-        if identity & IDENTITY != 0 { identity } else { self.segment.me() }
+        if identity & IDENTITY != 0 { identity } else { self.become_one() }
     }
 
     fn is_dead(&self, identity: u32) -> bool {

@@ -43,6 +43,9 @@ fn no_panic_is_reachable_from_shared_memory() {
         // Offsets and lengths come from the layouts in the sources, and object sizes are compared
         // with them when an object is opened.
         ("memory/mod.rs", "assert!("),
+        ("memory/mod.rs", "panic!(\"{bytes} bytes at {offset} of {len}\")"),
+        // State of this process alone: the identity in a guard.
+        ("segment/mod.rs", "debug_assert_ne!(identity, 0"),
         // A constant.
         ("queue/in_place.rs", "assert!(align_of::<T>()"),
         // The variants of errors that an operation does not have.
