@@ -369,6 +369,199 @@ fn a_wait_that_runs_a_job_that_forks_ends_in_the_child() {
     }
 }
 
+/// Forks; a child that hangs is killed.
+fn fork() -> libc::pid_t {
+    // SAFETY: as in `in_child`; the child goes on with the code that is under test.
+    let pid = unsafe { libc::fork() };
+    if pid == 0 {
+        // SAFETY: see `in_child`.
+        unsafe { libc::alarm(60) };
+    }
+    pid
+}
+
+/// A pipe that counts, over all processes, how often something was run.
+struct Runs([libc::c_int; 2]);
+
+impl Runs {
+    fn new() -> Self {
+        let mut ends = [0; 2];
+        // SAFETY: room for two descriptors.
+        assert_eq!(unsafe { libc::pipe(ends.as_mut_ptr()) }, 0);
+        Self(ends)
+    }
+
+    /// A piece of user code that is counted.
+    fn counted(&self) -> impl Fn() + Send + Sync + 'static {
+        let end = self.0[1];
+        // SAFETY: the buffer has one byte.
+        move || assert_eq!(unsafe { libc::write(end, b"x".as_ptr().cast(), 1) }, 1)
+    }
+
+    /// How often something was run, once everything that runs it has ended.
+    fn count(self) -> isize {
+        let mut bytes = [0_u8; 100];
+        // SAFETY: the buffer has a hundred bytes; the descriptors are this test's.
+        unsafe {
+            libc::close(self.0[1]);
+            let count = libc::read(self.0[0], bytes.as_mut_ptr().cast(), bytes.len());
+            libc::close(self.0[0]);
+            count
+        }
+    }
+}
+
+/// Runs nothing, and is counted when it is dropped.
+struct CountedDrop<F: Fn()>(F);
+
+impl<F: Fn()> Drop for CountedDrop<F> {
+    fn drop(&mut self) {
+        self.0();
+    }
+}
+
+#[test]
+fn the_child_that_an_initializer_forks_runs_no_job_and_breaks_no_pool() {
+    let _watchdog = watch();
+    for panics in [false, true] {
+        let (runs, drops) = (Runs::new(), Runs::new());
+        let (tells, told) = mpsc::channel();
+        let (release, gate) = mpsc::channel::<()>();
+        let gate = std::sync::Mutex::new(gate);
+        let pool = ThreadPool::builder()
+            .max_workers(1)
+            .initializer(move || {
+                let _ = gate.lock().unwrap().recv();
+                let pid = fork();
+                if pid != 0 {
+                    tells.send(pid).unwrap();
+                } else if panics {
+                    panic!("in the child");
+                }
+            })
+            .exit_hook(runs.counted())
+            .build()
+            .unwrap();
+        // Each is in the backlog at the fork.
+        let jobs = [(); 3].map(|()| {
+            let (job, dropped) = (runs.counted(), CountedDrop(drops.counted()));
+            let handle = pool.submit(move || {
+                let _dropped = dropped;
+                job();
+            });
+            handle.unwrap()
+        });
+        jobs[0].on_done({
+            let callback = runs.counted();
+            move |_| callback()
+        });
+        drop(release);
+        assert_eq!(code(told.recv().unwrap()), 0, "panics: {panics}");
+        assert!(jobs.into_iter().all(|job| job.result().is_ok()));
+        drop(pool);
+        // The jobs, the callback and the hook, in the parent.
+        assert_eq!((runs.count(), drops.count()), (5, 3), "panics: {panics}");
+    }
+}
+
+#[test]
+fn the_child_that_a_callback_forks_calls_no_other() {
+    let _watchdog = watch();
+    let runs = Runs::new();
+    let (tells, told) = mpsc::channel();
+    let (pool, running, release) = busy();
+    running.on_done(move |_| tells.send(fork()).unwrap());
+    let other = runs.counted();
+    running.on_done(move |_| other());
+    let next = pool.submit(runs.counted()).unwrap();
+    drop(release);
+    assert_eq!(code(told.recv().unwrap()), 0);
+    assert!(next.result().is_ok() && running.result().is_ok());
+    assert_eq!(runs.count(), 2);
+}
+
+#[test]
+fn the_child_that_an_exit_hook_forks_ends() {
+    let _watchdog = watch();
+    let (tells, told) = mpsc::channel();
+    let builder = ThreadPool::builder().max_workers(1);
+    let pool = builder.exit_hook(move || tells.send(fork()).unwrap()).build().unwrap();
+    pool.submit(|| ()).unwrap().result().unwrap();
+    drop(pool);
+    assert_eq!(code(told.recv().unwrap()), 0);
+}
+
+#[test]
+fn the_child_that_a_cancelled_jobs_callback_forks_comes_back_from_the_shutdown() {
+    let _watchdog = watch();
+    let (runs, drops) = (Runs::new(), Runs::new());
+    let parent = std::process::id();
+    let (pool, running, release) = busy();
+    let (tells, told) = mpsc::channel();
+    let first = pool.submit(|| ()).unwrap();
+    first.on_done(move |_| tells.send(fork()).unwrap());
+    for _ in 0..2 {
+        let dropped = CountedDrop(drops.counted());
+        let pending = pool.submit(move || drop(dropped)).unwrap();
+        let callback = runs.counted();
+        pending.on_done(move |_| callback());
+    }
+    std::thread::scope(|scope| {
+        // Lets the worker end once the child is there, so that the parent's shutdown returns.
+        scope.spawn(move || {
+            assert_eq!(code(told.recv().unwrap()), 0);
+            drop(release);
+        });
+        assert!(pool.shutdown(true, true).is_ok());
+        if std::process::id() == parent {
+            return;
+        }
+        // SAFETY: see `in_child`.
+        unsafe { libc::_exit(0) };
+    });
+    assert!(matches!(running.result(), Ok(7)));
+    assert_eq!((runs.count(), drops.count()), (2, 2));
+}
+
+#[test]
+fn the_child_that_the_naming_of_a_thread_forks_starts_none() {
+    let _watchdog = watch();
+    let runs = Runs::new();
+    let child = Arc::new(std::sync::atomic::AtomicI32::new(-1));
+    // The first thread's name, and that of a further one.
+    for forks_at in [0, 1] {
+        let pid = child.clone();
+        let builder = ThreadPool::builder().max_workers(2).thread_name(move |number| {
+            if number == forks_at {
+                pid.store(fork(), SeqCst);
+            }
+            String::from("named")
+        });
+        let pool = builder.build().unwrap();
+        let (begins, begun) = mpsc::channel();
+        let (release, gate) = mpsc::channel::<()>();
+        let held = pool.submit(move || {
+            begins.send(()).unwrap();
+            gate.recv().is_err()
+        });
+        if child.load(SeqCst) == 0 {
+            // SAFETY: see `in_child`.
+            unsafe { libc::_exit(i32::from(!matches!(held, Err(SubmitError::Forked(_))))) };
+        }
+        begun.recv().unwrap();
+        let counted = pool.submit(runs.counted());
+        if child.load(SeqCst) == 0 {
+            let result = counted.map(JobHandle::result);
+            // SAFETY: see `in_child`.
+            unsafe { libc::_exit(i32::from(!matches!(result, Ok(Err(JobError::Forked))))) };
+        }
+        assert_eq!(code(child.swap(-1, SeqCst)), 0, "name {forks_at}");
+        drop(release);
+        assert!(counted.unwrap().result().is_ok() && held.unwrap().result().unwrap());
+    }
+    assert_eq!(runs.count(), 2);
+}
+
 /// A thread of the parent sleeps in each queue and each channel with room: the child goes on with
 /// its copy, alone and with a thread of its own.
 #[test]

@@ -93,6 +93,8 @@ type Callback = Box<dyn FnOnce() + Send>;
 /// started in the child. If a thread of the parent was in the middle of a call of it at the moment
 /// of the fork, the copy is unusable, and the first call in the child finds that out after a
 /// tenth of a second: it cannot be started ([`StartError::AlreadyStarted`]), cancelled or joined.
+/// The function may fork: a child that returns from it ends, with the code 0, as the copy of the
+/// timer's thread does.
 ///
 /// # Source of the algorithm
 ///
@@ -439,7 +441,8 @@ impl TimerShared {
                 Outcome::Panicked
             }
         };
-        let mut state = self.state.lock();
+        // `None`: the callback has forked, and this is the child (invariant 6).
+        let Some(mut state) = self.lock() else { return };
         if let Phase::Over(_) = state.phase {
             // The clock panicked, and the timer was cancelled before.
             return;

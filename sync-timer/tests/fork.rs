@@ -190,6 +190,131 @@ fn a_fork_within_a_callback_does_not_fire_the_parents_timers_twice() {
     unsafe { libc::close(pipe[0]) };
 }
 
+/// Waits for a child that a callback has forked and that came back from it: it ends, with the code
+/// 0.
+#[track_caller]
+fn ends(pid: libc::pid_t) {
+    assert!(pid > 0, "fork failed");
+    let mut status = 0;
+    // SAFETY: `status` is writable, and the child is ours.
+    assert_eq!(unsafe { libc::waitpid(pid, &mut status, 0) }, pid);
+    assert_eq!(status, 0, "the child's end");
+}
+
+/// Ends the threads of a scope, also if the test fails in it.
+struct Stop<'a>(&'a AtomicBool);
+
+impl Drop for Stop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Relaxed);
+    }
+}
+
+/// Forks; a child that hangs is killed.
+fn fork() -> libc::pid_t {
+    // SAFETY: the child goes on with the code that is under test.
+    let pid = unsafe { libc::fork() };
+    if pid == 0 {
+        // SAFETY: an alarm for a child that hangs.
+        unsafe { libc::alarm(60) };
+    }
+    pid
+}
+
+/// The forks come while other threads of the parent schedule and cancel: the lock of the shard is
+/// held at many of them.
+#[test]
+fn the_child_that_a_callback_forks_waits_for_no_lock_of_the_parent() {
+    let pool = ThreadPool::new(1);
+    let builder = || Scheduler::builder().shards(1);
+    for scheduler in [builder().build().unwrap(), builder().executor(pool).build().unwrap()] {
+        let stop = AtomicBool::new(false);
+        let (tells, told) = channel();
+        std::thread::scope(|scope| {
+            let _stop = Stop(&stop);
+            for _ in 0..2 {
+                scope.spawn(|| {
+                    while !stop.load(Relaxed) {
+                        drop(scheduler.once(HOUR, || ()).unwrap().cancel_on_drop());
+                    }
+                });
+            }
+            for _ in 0..60 {
+                let tells = tells.clone();
+                scheduler.once(Duration::ZERO, move || tells.send(fork()).unwrap()).unwrap();
+                ends(told.recv().unwrap());
+            }
+            let tells = tells.clone();
+            let mut left = 10;
+            let tick = scheduler.every(Duration::from_millis(1), Missed::Skip, move |tick| {
+                tells.send(fork()).unwrap();
+                left -= 1;
+                if left == 0 {
+                    tick.stop();
+                }
+            });
+            (0..10).for_each(|_| ends(told.recv().unwrap()));
+            _ = tick.unwrap().cancel_and_wait();
+        });
+        scheduler.shutdown(Pending::Discard);
+    }
+}
+
+/// A call of `run_due` comes back in the child at once, with what it has called so far.
+#[test]
+fn a_callback_that_forks_ends_the_childs_run_due() {
+    let clock = ManualClock::new();
+    let builder = Scheduler::builder().shards(1).clock(clock.clone());
+    let scheduler = builder.build_without_thread();
+    let stop = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let _stop = Stop(&stop);
+        scope.spawn(|| {
+            while !stop.load(Relaxed) {
+                drop(scheduler.once(HOUR, || ()).unwrap().cancel_on_drop());
+            }
+        });
+        for _ in 0..20 {
+            let child = Arc::new(Mutex::new(-1));
+            let (pid, sees) = (Arc::clone(&child), Arc::clone(&child));
+            scheduler.once(Duration::ZERO, move || *pid.lock().unwrap() = fork()).unwrap();
+            let second = move || assert_ne!(*sees.lock().unwrap(), 0, "called in the child");
+            scheduler.once(Duration::ZERO, second).unwrap();
+            let called = scheduler.run_due();
+            let pid = *child.lock().unwrap();
+            if pid == 0 {
+                // SAFETY: ends the child without running what belongs to the parent.
+                unsafe { libc::_exit(i32::from(called != 1)) };
+            }
+            ends(pid);
+            assert_eq!(called, 2);
+        }
+    });
+}
+
+/// The forks come while other threads of the parent call the timer.
+#[test]
+fn the_child_that_a_timers_function_forks_waits_for_no_lock_of_the_parent() {
+    for _ in 0..100 {
+        let (tells, told) = channel();
+        let timer = Timer::new(Duration::ZERO, move || tells.send(fork()).unwrap());
+        let stop = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            let _stop = Stop(&stop);
+            for _ in 0..2 {
+                scope.spawn(|| {
+                    while !stop.load(Relaxed) {
+                        _ = timer.outcome();
+                    }
+                });
+            }
+            timer.start().unwrap();
+            ends(told.recv().unwrap());
+        });
+        assert_eq!(timer.join(), Ok(Outcome::Ran));
+    }
+}
+
 #[test]
 fn a_scheduler_on_a_pool_can_be_dropped_in_the_child() {
     let mut scheduler = Some(Scheduler::builder().executor(ThreadPool::new(1)).build().unwrap());

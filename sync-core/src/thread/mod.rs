@@ -56,6 +56,7 @@
 //! | [`current`], [`main_thread`], [`enumerate`], [`active_count`] | know one thread, the one that forked, which is the main thread; it keeps its name and [`ident`](Thread::ident), and has the child's [`native_id`](Thread::native_id) |
 //! | [`Thread::is_alive`] of another thread of the parent | `false` |
 //! | [`JoinHandle`] of such a thread | every join that would wait is [`JoinError::OtherProcess`] at once; the outcome of a thread that was over at the fork is there |
+//! | the closure of a [`spawn`] that forked, of a member of a [`Group`] or of a [`scope`] | a child that returns from it ends, with the code 0, as the copy of the thread does |
 //! | [`Group`] of the parent | its drop and [`Group::join`] call and join nothing; it takes no threads ([`SpawnError::ShutDown`]) and no callbacks |
 //! | [`scope`] that the parent was in | its end waits for no thread, and it starts none ([`SpawnError::ShutDown`]) |
 //! | [`spawn`], [`Group::new`] | work as in any process, as far as `std` can start threads there: where another thread was just starting or ending at the fork, a lock of `std` is held, and threads that are started in the child wait for it forever |

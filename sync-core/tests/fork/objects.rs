@@ -305,3 +305,40 @@ fn the_hook_of_the_parent_is_called_in_the_child() {
     assert_eq!((code, CALLED.load(Ordering::Relaxed)), (0, 0));
     assert!(thread::take_panic_hook(), "the parent has its own");
 }
+
+/// The bodies of a thread, of a member of a group and of a thread in a scope.
+#[test]
+fn a_child_that_a_threads_body_forks_ends_with_the_body() {
+    let (_turn, _watch) = (turn(), watch());
+    let forks = || {
+        // SAFETY: the child goes on with the end of the thread, which is under test.
+        let pid = unsafe { libc::fork() };
+        if pid == 0 {
+            // SAFETY: an alarm for a child that hangs.
+            unsafe { libc::alarm(60) };
+        }
+        pid
+    };
+    let dies = move || {
+        let pid = forks();
+        assert_ne!(pid, 0, "in the child");
+        pid
+    };
+    let group = Group::new();
+    let mut children = Vec::new();
+    for body in [&forks as &(dyn Fn() -> i32 + Sync), &dies] {
+        children.push(thread::scope(|scope| *scope.spawn(body).unwrap().join().unwrap()));
+    }
+    children.push(*thread::spawn(forks).unwrap().join().unwrap());
+    children.push(*thread::spawn(dies).unwrap().join().unwrap());
+    children.push(*group.spawn(forks).unwrap().join().unwrap());
+    children.push(*group.spawn(dies).unwrap().join().unwrap());
+    drop(group);
+    for pid in children {
+        let mut status = 0;
+        assert!(pid > 0);
+        // SAFETY: waits for our own child, and writes to our own variable.
+        assert_eq!(unsafe { libc::waitpid(pid, &raw mut status, 0) }, pid);
+        assert_eq!(status, 0, "the child's end");
+    }
+}

@@ -251,10 +251,15 @@ impl Core {
         for (settled, number) in queues {
             settled.put(number);
         }
-        for f in callbacks {
+        let mut callbacks = callbacks.into_iter();
+        // The process is compared before each call: a callback may fork and return in the child.
+        while self.process.is_current() {
+            let Some(f) = callbacks.next() else { return };
             // The panic hook reports a panic, and the other callbacks are called too.
             user_code::run_and_forget_panic(|| f(status(phase)));
         }
+        // They are the parent's.
+        core::mem::forget(callbacks);
     }
 
     /// Calls `f` once the job is done or cancelled: by the thread that ends it, or here and now.

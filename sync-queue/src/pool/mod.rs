@@ -81,8 +81,12 @@ use crate::wait::timeout::Timeout;
 ///
 /// A pool does not go along with a `fork`: its threads stay with the parent. In the child it takes
 /// no jobs ([`SubmitError::Forked`]); jobs that were not done have no result
-/// ([`JobError::Forked`]); shutting it down or dropping it returns at once; and a job that forks
-/// ends its thread, and with it the child, if it returns there.
+/// ([`JobError::Forked`]); and shutting it down or dropping it returns at once.
+///
+/// Where the pool's own call of a job, a callback, an initializer or an exit hook forks and returns
+/// in the child, nothing else of the pool runs there: no other job, callback or hook. A worker's
+/// thread ends, and with it the child, with the code 0. A thread that was in a call of the pool
+/// comes back from it: a wait and a submit with `Forked`, a shutdown without having waited.
 ///
 /// ```
 /// use sync_queue::ThreadPool;
@@ -437,7 +441,8 @@ impl ThreadPool {
         } else {
             self.inner.close();
         }
-        if !wait {
+        // A callback may have forked: the child has no threads to wait for.
+        if !wait || !self.inner.process.is_current() {
             return Ok(());
         }
         if current_pool() == self.inner.number {

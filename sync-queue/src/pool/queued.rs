@@ -4,6 +4,7 @@ use core::any::Any;
 use std::sync::Arc;
 
 use sync_core::Semaphore;
+use sync_core::fork::ProcessMark;
 use sync_core::primitive::cell::UnsafeCell;
 use sync_core::user_code;
 
@@ -69,8 +70,9 @@ struct Settled {
 }
 
 /// Gives up jobs that are not begun: each ends in `phase`, `NOTIFIED` or `BROKEN`. All are settled
-/// before user code of any of them runs (P5).
-pub(super) fn give_up_all(jobs: Vec<Queued>, phase: u32) {
+/// before user code of any of them runs (P5). `process`: that of the pool. In the child of a fork
+/// that the user code made, the jobs that are left stay as they are.
+pub(super) fn give_up_all(jobs: Vec<Queued>, phase: u32, process: ProcessMark) {
     let settled: Vec<_> = jobs
         .into_iter()
         .map(|Queued { job }| {
@@ -79,10 +81,15 @@ pub(super) fn give_up_all(jobs: Vec<Queued>, phase: u32) {
             Settled { job, was }
         })
         .collect();
-    for Settled { job, was } in settled {
+    let mut settled = settled.into_iter();
+    while let Some(Settled { job, was }) = settled.next() {
         if let Some(was) = was {
             // SAFETY: the one call after `settle` by the owner of the `Queued`.
             unsafe { job.clean_up(was, phase) };
+        }
+        if !process.is_current() {
+            core::mem::forget(settled);
+            return;
         }
     }
 }

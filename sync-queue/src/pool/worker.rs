@@ -104,8 +104,13 @@ pub(super) fn help<R>(owner: &Owner<R>) {
     // Gone already if the wait is in the destructor of a thread-local.
     let pool = POOL.try_with(|pool| pool.borrow().clone()).ok().flatten();
     let job = owner.to_run_elsewhere();
-    let thread = pool.and_then(|pool| {
-        let builder = pool.thread_builder(pool.made_name().unwrap_or_else(|| pool.name("deep")));
+    let name = pool.as_ref().map(|pool| pool.made_name().unwrap_or_else(|| pool.name("deep")));
+    if !owner.core().is_of_this_process() {
+        // The function that names threads has forked, and this is the child: the wait ends.
+        return;
+    }
+    let thread = pool.zip(name).and_then(|(pool, name)| {
+        let builder = pool.thread_builder(name);
         builder.spawn(move || pool.run_one(|| job.run_here())).ok()
     });
     match thread {
@@ -241,10 +246,14 @@ impl Inner {
         }
     }
 
-    /// Starts a thread if `started` is such that one is wanted, seen under the lock.
+    /// Starts a thread if `started` is such that one is wanted, seen under the lock. In the child
+    /// of a fork that the naming of the thread made, it starts none, which is an error.
     #[cold]
     fn start(self: &Arc<Self>, wanted: impl FnOnce(usize) -> bool) -> io::Result<()> {
         let name = self.made_name();
+        if !self.process.is_current() {
+            return Err(io::ErrorKind::Unsupported.into());
+        }
         let mut threads = self.threads.lock();
         // Relaxed: it changes under this lock only (T1).
         let started = self.started.load(Ordering::Relaxed);
@@ -486,18 +495,24 @@ impl Inner {
     fn run_one(self: &Arc<Self>, f: impl FnOnce()) {
         POSITION.with(|position| position.set(Position { pool: self.number, depth: 0 }));
         POOL.with(|pool| *pool.borrow_mut() = Some(Arc::clone(self)));
-        match self.initializer.as_ref().map(user_code::run) {
-            None | Some(Ok(())) => {
-                f();
-                // In the child of a fork it is the parent's.
-                if let Some(hook) = self.exit_hook.as_ref().filter(|_| self.process.is_current()) {
-                    user_code::run_and_forget_panic(hook);
-                }
-            }
-            Some(Err(payload)) => {
+        let panic = self.initializer.as_ref().and_then(|hook| user_code::run(hook).err());
+        // Each piece of user code may have forked. In the child the jobs and the hooks that are
+        // left are the parent's.
+        if panic.is_some() {
+            if self.process.is_current() {
                 self.break_down();
-                user_code::dispose_payload(payload);
             }
+            panic.into_iter().for_each(user_code::dispose_payload);
+        } else if self.process.is_current() {
+            f();
+            if let Some(hook) = self.exit_hook.as_ref().filter(|_| self.process.is_current()) {
+                user_code::run_and_forget_panic(hook);
+            }
+        }
+        if !self.process.is_current() {
+            // The backlog is the parent's, and is not dropped here, should this thread be the last
+            // to have the pool.
+            core::mem::forget(Arc::clone(self));
         }
         // POSITION stays: a destructor of a thread-local that drops the pool must not join its own
         // thread. The thread ends, and the number is never used again.
@@ -518,9 +533,12 @@ impl Inner {
         let jobs = self.jobs.shutdown_now();
         self.close();
         let count = jobs.len() as u64;
-        give_up_all(jobs, phase);
-        self.threads.lock().done_elsewhere += count;
-        self.report_idle();
+        give_up_all(jobs, phase, self.process);
+        // A callback may have forked: in the child a thread of the parent may hold the lock.
+        if self.process.is_current() {
+            self.threads.lock().done_elsewhere += count;
+            self.report_idle();
+        }
     }
 
     /// Closes the backlog; what is inside is still run.
@@ -603,6 +621,7 @@ impl Inner {
         }
         match self.ensure_a_worker() {
             Ok(()) => Ok(job),
+            Err(_) if !self.process.is_current() => Err(SubmitError::Forked(job)),
             Err(why) => Err(SubmitError::NoThread(job, why)),
         }
     }

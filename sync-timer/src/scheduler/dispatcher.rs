@@ -57,6 +57,7 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
+use sync_core::fork::ProcessMark;
 use sync_core::primitive::atomic::{AtomicU32, Ordering};
 use sync_core::primitive::thread::{self, JoinHandle};
 use sync_core::{CancelToken, Cancelled, Condvar, Mutex};
@@ -131,6 +132,8 @@ impl Drop for Queued {
 /// One pass over what is due: see "Rounds" above.
 struct Round<'a> {
     inner: &'a Inner,
+    /// A callback may fork: in the child the round ends, and touches no lock any more.
+    process: ProcessMark,
     now: u64,
     /// Of each shard: the earliest deadline or a moment before it, if it is due; and the serial
     /// number at which the timers begin that came later than the round.
@@ -143,7 +146,8 @@ struct Round<'a> {
 impl<'a> Round<'a> {
     fn new(inner: &'a Inner, now: u64) -> Self {
         let shards = inner.shards.iter().map(|shard| shard.begin_round(now)).collect();
-        Self { inner, now, shards, called: BTreeSet::new(), held: Vec::new() }
+        let process = ProcessMark::current();
+        Self { inner, process, now, shards, called: BTreeSet::new(), held: Vec::new() }
     }
 
     /// The shard whose first timer is the earliest of all.
@@ -194,15 +198,19 @@ impl<'a> Round<'a> {
                 true
             }
         };
-        self.shards[at].0 = shard.first_due(now);
+        if self.process.is_current() {
+            self.shards[at].0 = shard.first_due(now);
+        }
         fired
     }
 }
 
 impl Drop for Round<'_> {
     fn drop(&mut self) {
-        for (at, key) in self.held.drain(..) {
-            self.inner.shards[at].release_held(key);
+        if self.process.is_current() {
+            for (at, key) in self.held.drain(..) {
+                self.inner.shards[at].release_held(key);
+            }
         }
     }
 }
@@ -282,7 +290,7 @@ impl Inner {
         // The shards' firsts are merged, so that timers go off in the order of their deadlines
         // wherever they are.
         while let Some((at, first)) = round.earliest() {
-            if !goes_on() {
+            if !goes_on() || !round.process.is_current() {
                 break;
             }
             fired += usize::from(round.fire(at, first));

@@ -91,6 +91,11 @@ pub enum Pending {
 /// second and leave the timers to the parent. A child that goes on for longer makes a scheduler of
 /// its own.
 ///
+/// A callback may fork. A child that returns from it calls no other: the copy of the dispatcher's
+/// thread ends, and with it the child, with the code 0; on an executor the call ends, and
+/// [`run_due`](Self::run_due) returns. In the child's copy that timer stays as one that runs in the
+/// parent.
+///
 /// ```
 /// use std::sync::mpsc::channel;
 /// use std::time::Duration;

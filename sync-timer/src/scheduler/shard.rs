@@ -314,8 +314,10 @@ impl Shard {
     }
 
     /// Calls a job that was taken for running, and decides what becomes of its timer. No panic
-    /// comes out.
+    /// comes out. In the child of a fork that the job made, its timer stays as the parent has it:
+    /// the lock may belong to a thread that is not there.
     pub(super) fn run(&self, key: Key, deadline: u64, mut job: Box<dyn Job>) {
+        let process = ProcessMark::current();
         let tick = Tick {
             scheduled: self.core.instant(job.scheduled(deadline)),
             missed: job.missed(),
@@ -325,6 +327,10 @@ impl Shard {
         // business: a periodic closure that is called again after it panicked is documented as
         // such.
         self.core.guard(|| job.call(&tick));
+        if !process.is_current() {
+            core::mem::forget(job);
+            return;
+        }
         if job.repeats() {
             // Without a time the tick was not late.
             let now = self.core.try_now().unwrap_or(deadline);
