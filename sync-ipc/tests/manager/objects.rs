@@ -8,7 +8,7 @@ use sync_ipc::manager::{
 };
 use sync_ipc::{Item, Process, Segment, ShareableList, manager};
 
-use super::support::{Account, AccountProxy, refused, square};
+use super::support::{Account, AccountProxy, SPLITS_AT_THE_END, refused, square};
 
 #[test]
 fn a_dictionary_has_all_methods_and_keeps_the_order() {
@@ -327,6 +327,22 @@ fn shared_memory_of_a_manager_is_there_until_the_manager_ends() {
     manager.shutdown().unwrap();
     assert!(Segment::open(&name).is_err(), "the name ends with the server");
     assert_eq!(list.get(0).unwrap(), Item::Int(42), "the memory is kept by its users");
+}
+
+/// A method and a destructor fork, and the child returns from them. Each call gets one answer, the
+/// parent's, and the calls after it get theirs.
+#[test]
+fn a_child_that_code_of_users_forks_answers_nothing() {
+    let manager = Manager::start().unwrap();
+    let account: AccountProxy = manager.shared::<Account>((0,)).unwrap().into();
+    for n in 1..=10 {
+        assert!(account.split().unwrap() > 0, "the answer of the child");
+        assert_eq!(account.deposit(1).unwrap(), n);
+        drop(manager.shared::<Account>((SPLITS_AT_THE_END,)).unwrap());
+        manager.ping().unwrap();
+    }
+    drop(account);
+    manager.ping().unwrap();
 }
 
 /// An item that cannot be serialised is an error and costs nothing.

@@ -34,7 +34,24 @@ impl Account {
     fn audit(&self) {
         panic!("the books do not add up");
     }
+
+    /// Forks, and returns in the child too: its number, and 0 there.
+    fn split(&self) -> i64 {
+        // SAFETY: what the child may do after it is under test.
+        i64::from(unsafe { libc::fork() })
+    }
 }
+
+impl Drop for Account {
+    fn drop(&mut self) {
+        if *self.0.get_mut().unwrap_or_else(|poisoned| poisoned.into_inner()) == SPLITS_AT_THE_END {
+            self.split();
+        }
+    }
+}
+
+/// An account of this balance forks when it is dropped.
+pub(crate) const SPLITS_AT_THE_END: i64 = 4_711;
 
 sync_ipc::shared! {
     /// An account in a manager.
@@ -43,6 +60,7 @@ sync_ipc::shared! {
         fn deposit(&self, amount: i64) -> i64;
         fn withdraw(&self, amount: i64) -> Result<i64, String>;
         fn audit(&self);
+        fn split(&self) -> i64;
     }
 }
 

@@ -28,11 +28,12 @@ use std::sync::{Arc, Weak};
 
 use rustix::event::{EventfdFlags, PollFd, PollFlags, epoll, eventfd};
 use rustix::net::sockopt;
+use sync_core::fork::ProcessMark;
 use sync_core::{Condvar, Mutex, user_code};
 
 use self::clients::Client;
 use self::monitor::{Caller, Session};
-use self::store::{Deferred, Registry, Served};
+use self::store::{Deferred, Registry, Served, end_if_forked};
 use super::limits::Limits;
 use super::shared;
 use super::wire::{Call, Join, Joined, Kind, Refusal, Reply, Request, Stats, TOKEN, VERSION};
@@ -256,7 +257,10 @@ impl Server {
             let answered = !matches!(request.call, Call::Release);
             let reply = {
                 let _scope = Deferred::begin();
-                self.answer(request, client, session)
+                let mark = ProcessMark::current();
+                let reply = self.answer(request, client, session);
+                end_if_forked(mark);
+                reply
             };
             if !answered {
                 continue;

@@ -17,6 +17,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Weak};
 use std::time::Instant;
 
+use sync_core::fork::ProcessMark;
 use sync_core::{Mutex, user_code};
 
 use super::super::limits::Limits;
@@ -104,7 +105,9 @@ impl Drop for Ref {
         });
         if let Ok(Some(object)) = deferred {
             let scope = Deferred::begin();
+            let mark = ProcessMark::current();
             drop(object);
+            end_if_forked(mark);
             drop(scope);
         }
     }
@@ -112,6 +115,15 @@ impl Drop for Ref {
 
 std::thread_local! {
     static TRASH: RefCell<Option<Vec<Arc<Object>>>> = const { RefCell::new(None) };
+}
+
+/// Ends this process if it is a child that code of users has forked since `mark` and that came back
+/// from it: the clients are its parent's, and so are the locks that other threads held.
+pub(super) fn end_if_forked(mark: ProcessMark) {
+    if !mark.is_current() {
+        // SAFETY: ends this process at once, without its exit handlers.
+        unsafe { libc::_exit(0) };
+    }
 }
 
 /// A scope in which objects are not dropped before its end.
@@ -135,9 +147,11 @@ impl Drop for Deferred {
         if !self.outermost {
             return;
         }
+        let mark = ProcessMark::current();
         // The drop of an object puts the objects that it contains here.
         while let Some(object) = TRASH.with_borrow_mut(|trash| trash.as_mut().and_then(Vec::pop)) {
             drop(object);
+            end_if_forked(mark);
         }
         TRASH.with_borrow_mut(|trash| *trash = None);
     }
