@@ -211,14 +211,6 @@ impl<T> Flavor<T> {
         }
     }
 
-    /// The time of a receiving select is up, but a partner has claimed it: takes the claim back.
-    pub(super) fn withdraw(&self, selector: &Selector) -> bool {
-        match self {
-            Self::Zero(zero) => zero.withdraw(selector),
-            Self::Queue(_) | Self::Ticks(_) | Self::Never => false,
-        }
-    }
-
     pub(super) fn unwatch(&self, receive: bool, selector: &Selector) {
         match self {
             Self::Queue(queue) if receive => queue.unwatch_get(selector),

@@ -24,10 +24,6 @@ pub(crate) trait Operation {
 
     fn unwatch(&self, selector: &Selector);
 
-    /// The time of a select is up, but a partner has claimed it: takes the claim back. Returns
-    /// `false` if there is none that can be taken back.
-    fn withdraw(&self, selector: &Selector) -> bool;
-
     /// Returns whether the operation can go on at the moment.
     fn is_ready(&self) -> bool;
 
@@ -63,11 +59,6 @@ impl<T> Operation for Sender<T> {
 
     fn unwatch(&self, selector: &Selector) {
         self.channel.flavor.unwatch(false, selector);
-    }
-
-    fn withdraw(&self, _: &Selector) -> bool {
-        // A receiver that claims a select hands over the number of its claim at once.
-        false
     }
 
     fn is_ready(&self) -> bool {
@@ -111,10 +102,6 @@ impl<T> Operation for Receiver<T> {
 
     fn unwatch(&self, selector: &Selector) {
         self.channel.flavor.unwatch(true, selector);
-    }
-
-    fn withdraw(&self, selector: &Selector) -> bool {
-        self.channel.flavor.withdraw(selector)
     }
 
     fn is_ready(&self) -> bool {

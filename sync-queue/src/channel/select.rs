@@ -278,7 +278,8 @@ fn wait<'a, W: Want<'a>>(
         selector.abort()
     };
     let ended = match ended {
-        Ended::Claimed => end_claim(&selector, cases, deadline, token),
+        // A partner that has claimed the selector sends or leaves, or the channel is closed.
+        Ended::Claimed => selector.wait(None),
         ended => ended,
     };
     drop(watched);
@@ -289,28 +290,6 @@ fn wait<'a, W: Want<'a>>(
         },
         Ended::Aborted if late => Woken::Late,
         Ended::Aborted | Ended::Claimed => Woken::Again,
-    }
-}
-
-/// Waits for the end of a claim on the selector, at most until the limit of the call: a case that
-/// is possible and a clock that is due do not end it. Then takes the claim back.
-fn end_claim(
-    selector: &Selector,
-    cases: &[Case<'_>],
-    deadline: Option<Deadline>,
-    token: Option<&CancelToken>,
-) -> Ended {
-    let ended = match token {
-        None => selector.wait(deadline),
-        Some(token) => selector.wait_or_cancelled(None, token),
-    };
-    match ended {
-        Ended::Claimed if cases.iter().any(|case| case.operation.withdraw(selector)) => {
-            Ended::Aborted
-        }
-        // The partner is ending the claim.
-        Ended::Claimed => selector.wait(None),
-        ended => ended,
     }
 }
 
@@ -628,14 +607,13 @@ impl fmt::Debug for Select<'_> {
 
 /// A case that was chosen and begun. Complete it with [`send`](Self::send) or [`recv`](Self::recv).
 ///
-/// A send that was begun and not completed holds up the receivers of its channel, asleep, and each
-/// of them only within its own limit of time:
+/// A send that was begun and not completed holds up receivers of its channel, asleep:
 ///
 /// * In a channel with room, no receive passes over the place of the send: for receivers nothing is
-///   inside, also if items were sent after the choice.
-/// * With room for none, a receiver that was chosen as the partner waits for the item. If it gives
-///   up, because its time is up or its token is cancelled, the item goes to the next receiver, and
-///   the channel keeps it until one comes: that send is completed without a rendezvous.
+///   inside, also if items were sent after the choice. Each waits within its own limit of time.
+/// * With room for none, the receiver that was chosen as the partner waits for the item, whatever
+///   its own limit, until the send is completed or the channel is closed: a rendezvous is one step
+///   of both, and this one has begun.
 ///
 /// So complete it soon, and do not wait without a limit for an item of the same channel before
 /// that. Do not forget it (`mem::forget`): nothing behind it would be received until the channel is

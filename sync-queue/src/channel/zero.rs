@@ -27,15 +27,16 @@
 //!
 //! Between its choice and its send a select runs user code, which may take any time, and may drop
 //! the task that it has chosen. So the select has no pointer to its partner, but the number of a
-//! *claim* in a list next to the two. A receiver whose time is up, and a task that is dropped, take
-//! the claim back. The channel takes all claims back when it is closed. A select that does not find
-//! its claim any more gives the item to the next receiver, and keeps it in the channel for one if
-//! none waits; or it gets the item back from a channel that is closed.
+//! *claim* in a list next to the two. A task that is dropped takes the claim back. The channel
+//! takes all claims back when it is closed. A select that does not find its claim any more gives
+//! the item to the next receiver, and keeps it in the channel for one if none waits; or it gets the
+//! item back from a channel that is closed.
 //!
-//! A waiter that gives up (its time is up) removes itself, or its claim, under the lock. If neither
-//! is there any more, it was matched, and has succeeded: so no item is lost to a waiter that gave
-//! up, and a send returns before its item was taken (flume #140) only if it is that of a select
-//! whose receiver gave up, or if the receiver was a task that is dropped.
+//! A waiter that gives up (its time is up) removes itself under the lock. If it is not in its list
+//! any more, it was matched or claimed, and waits for the end of that: so no item is lost to a
+//! waiter that gave up, and a send returns before its item was taken (flume #140) only if its
+//! receiver was a task that is dropped. A receiver that gave up on a claim would leave a send that
+//! was chosen, must end, and has no receiver.
 //!
 //! # Invariants
 //!
@@ -55,12 +56,11 @@
 //!
 //! M4. A thread that took a waiter out, or claimed a select that sends, hands something over within
 //! a few instructions. A select that claimed a receiver sends or leaves, or its claim is taken
-//! back: when the receiver's time is up, or when the channel is closed.
+//! back: when the receiver is a task that is dropped, or when the channel is closed.
 
 use core::cell::Cell;
 use core::mem;
 use core::ptr::NonNull;
-use core::time::Duration;
 use std::collections::VecDeque;
 
 use sync_core::primitive::atomic::{AtomicU32, Ordering};
@@ -79,10 +79,6 @@ const WAITING: u32 = 0;
 const MATCHED: u32 = 1;
 const CLOSED: u32 = 2;
 const LEFT: u32 = 3;
-
-/// The time for which a receive that must not wait waits for a select that it has chosen: the
-/// select was asleep, and evaluates its item next.
-const FOR_A_SELECT: Duration = Duration::from_millis(1);
 
 pub(super) struct Waiter<T> {
     word: AtomicU32,
@@ -238,10 +234,6 @@ impl<T> Taken<T> {
 
     fn is_waiter(&self, waiter: &Waiter<T>) -> bool {
         matches!(self, Self::Waiter(listed) if core::ptr::eq(listed.0.as_ptr(), waiter))
-    }
-
-    fn is_select(&self, selector: &Selector) -> bool {
-        matches!(self, Self::Select(claimed) if claimed.is_of(selector))
     }
 }
 
@@ -445,9 +437,8 @@ impl<T> Zero<T> {
                     let claim = lists.claim(Taken::Waiter(Listed::new(&me)));
                     drop(lists);
                     sender.hand(Stash::new(claim)).go();
-                    let deadline =
-                        limit.deadline().unwrap_or_else(|()| Deadline::after(FOR_A_SELECT));
-                    let word = self.wait_or_leave(&me, deadline, true);
+                    // The select sends or leaves (M4).
+                    let word = me.wait(None);
                     guard.disarm();
                     word
                 }
@@ -481,19 +472,17 @@ impl<T> Zero<T> {
         let observers = lists.sides(receive).0.list(Party::Waiter(Listed::new(me)));
         drop(lists);
         observers.into_iter().for_each(Wakeup::go);
-        let word = self.wait_or_leave(me, deadline, receive);
+        let mut word = me.wait(deadline);
+        if word == WAITING {
+            let removed = self.lists.lock().sides(receive).0.remove(me);
+            if !removed {
+                // Taken out at the last moment: its word is stored within a few instructions, or
+                // when a select sends or leaves (M4).
+                word = me.wait(None);
+            }
+        }
         guard.disarm();
         word
-    }
-
-    /// Waits for the end of a wait that is listed or claimed; when the time is up, ends it.
-    fn wait_or_leave(&self, me: &Waiter<T>, deadline: Option<Deadline>, receive: bool) -> u32 {
-        let word = me.wait(deadline);
-        if word != WAITING || self.remove(me, receive) {
-            return word;
-        }
-        // Taken out at the last moment: its word is stored within a few instructions (M4).
-        me.wait(None)
     }
 
     /// Takes a waiter out of its list, or its claim back. Returns `false` if another thread has
@@ -742,12 +731,6 @@ impl<T> Zero<T> {
     pub(super) unsafe fn accept_send(&self, stash: Stash) -> Token {
         // SAFETY: `recv` and `poll_recv` hand this over: the number of a claim.
         Token::Partner(unsafe { stash.into_inner::<u64>() })
-    }
-
-    /// Takes the claim on a receiving select back, whose time is up. Returns `false` if there is
-    /// none: the partner hands its item over.
-    pub(super) fn withdraw(&self, selector: &Selector) -> bool {
-        self.lists.lock().unclaim(|_, taken| taken.is_select(selector)).is_some()
     }
 
     /// Lists a select. Returns `false` if there is a partner, or the channel is closed.

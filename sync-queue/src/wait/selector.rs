@@ -10,7 +10,7 @@
 //! | word of a selector | meaning |
 //! |---|---|
 //! | `WAITING` | in the lists of its cases; any thread may choose it |
-//! | `CLAIMED` | a partner has chosen it and will hand something over: it waits for that, or takes the claim back |
+//! | `CLAIMED` | a partner has chosen it and will hand something over, or leave: it waits for that |
 //! | `ABORTED` | its own thread gave up, or the partner left without handing anything over |
 //! | `CHOSEN + n` | case `n` was chosen |
 //!
@@ -25,7 +25,7 @@
 //! word of a selector only under the lock of the list in which it found the ticket, or, if it has
 //! claimed the selector, by the store that ends the claim. After that, only the address is used.
 //! A claim that is not ended at once stands in a list too, and is taken out of it before it is
-//! ended: an owner whose time is up takes it out itself, and is then no longer claimed.
+//! ended: by the partner, or by the close of the channel.
 //!
 //! S3. `handed` belongs to the thread that claimed the selector until it stores the end of the
 //! claim, and to the owner after that.
@@ -89,8 +89,8 @@ impl Wakeup {
 pub(crate) enum Ended {
     /// No thread chose the selector, or its partner left.
     Aborted,
-    /// The time is up, and a partner has claimed the selector. The owner takes the claim back, or
-    /// waits on for the end of the claim.
+    /// The time is up, and a partner has claimed the selector. The owner waits on for the end of
+    /// the claim.
     Claimed,
     /// The case with this number was chosen.
     Chosen(u32),
@@ -284,10 +284,6 @@ impl Ticket {
 pub(crate) struct Claimed(Ticket);
 
 impl Claimed {
-    pub(crate) fn is_of(&self, selector: &Selector) -> bool {
-        self.0.is_of(selector)
-    }
-
     /// Hands something over: the case was chosen.
     pub(crate) fn hand(self, stash: Stash) -> Wakeup {
         // SAFETY: the selector is in place while it is claimed (S2).

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 use sync_core::CancelToken;
 use sync_core::task::block_on;
 use sync_queue::channel::{
-    Receiver, RecvCancelError, RecvError, RecvTimeoutError, Select, SelectedOperation, SendError,
-    Sender, TryReadyError, TryRecvError, bounded, select,
+    RecvCancelError, RecvError, RecvTimeoutError, Select, SelectedOperation, SendError, Sender,
+    TryReadyError, TryRecvError, bounded, select,
 };
 
 use crate::select::leave;
@@ -120,49 +120,6 @@ fn the_end_of_a_begun_send_wakes_all_that_wait_for_it() {
     }
 }
 
-/// With room for none, a receiver that was chosen by a send that does not come leaves in its time.
-/// The item goes to another receiver, or stays for one.
-#[test]
-fn a_receiver_gives_up_on_a_begun_send_and_no_item_is_lost() {
-    let _watchdog = watch();
-    type Receive = fn(&Receiver<u32>, &CancelToken) -> bool;
-    let receives: [Receive; 4] = [
-        |receiver, _| receiver.recv_timeout(SHORT).is_ok(),
-        |receiver, token| receiver.recv_or_cancelled(token).is_ok(),
-        |receiver, _| select! { recv(receiver) -> item => item.is_ok(), default(SHORT) => false },
-        |receiver, token| {
-            let mut select = Select::new();
-            select.recv(receiver);
-            let selected = select.select_or_cancelled(token);
-            selected.is_ok_and(|selected| selected.recv(receiver).is_ok())
-        },
-    ];
-    for receive in receives {
-        for waits in [false, true] {
-            let (sender, receiver) = bounded(0);
-            let token = CancelToken::new();
-            thread::scope(|scope| {
-                let first = scope.spawn(|| {
-                    while !token.is_cancelled() {
-                        assert!(!receive(&receiver, &token));
-                    }
-                });
-                let selected = begun(&sender);
-                token.cancel();
-                first.join().unwrap();
-                let second = waits.then(|| scope.spawn(|| receiver.recv()));
-                thread::sleep(A_MOMENT);
-                selected.send(&sender, 7).unwrap();
-                let got = match second {
-                    Some(second) => second.join().unwrap(),
-                    None => receiver.recv(),
-                };
-                assert_eq!(got, Ok(7));
-            });
-        }
-    }
-}
-
 /// With room for none, a channel that is closed takes no receiver along that a send has chosen.
 #[test]
 fn a_close_ends_the_wait_for_a_begun_send() {
@@ -185,29 +142,5 @@ fn a_close_ends_the_wait_for_a_begun_send() {
         std::mem::forget(select.select());
         receiver.close();
         assert_eq!(selects.join().unwrap(), Err(RecvError));
-    });
-}
-
-/// A receive that does not wait meets a select that sleeps, and does not wait for a send that the
-/// select has not made.
-#[test]
-fn a_try_recv_waits_for_no_send_of_a_select() {
-    let _watchdog = watch();
-    let (sender, receiver) = bounded(0);
-    thread::scope(|scope| {
-        let (tells, told) = std::sync::mpsc::channel::<()>();
-        let sends = scope.spawn(move || {
-            let selected = begun(&sender);
-            told.recv().unwrap();
-            selected.send(&sender, 7)
-        });
-        // At some time it chooses the select, and returns.
-        let deadline = Instant::now() + A_MOMENT;
-        while Instant::now() < deadline {
-            assert_eq!(receiver.try_recv(), Err(TryRecvError::Empty));
-        }
-        tells.send(()).unwrap();
-        assert_eq!(receiver.recv(), Ok(7));
-        assert_eq!(sends.join().unwrap(), Ok(()));
     });
 }

@@ -1,11 +1,13 @@
 //! `Interval`, by a clock that is turned by hand, and by the real one where sleeping is the point.
 
 use std::panic::catch_unwind;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use sync_core::{CancelToken, Cancelled, Event};
 use sync_timer::{
-    Cancel, Clock, Interval, ManualClock, Missed, Outcome, Scheduler, TickError, Timer,
+    Cancel, Clock, Interval, ManualClock, Missed, Outcome, Scheduler, Tick, TickError, Timer,
 };
 
 use crate::watchdog;
@@ -52,6 +54,33 @@ fn missed_ticks_skip_burst_delay() {
         tick(&mut interval);
         assert_eq!(seen, expected, "{policy:?}");
     }
+}
+
+/// Also of a period so short that the timer never catches up: what it owes from before another
+/// timer's deadline comes before that, and no more.
+#[test]
+fn a_burst_that_cannot_catch_up_goes_before_other_timers_by_the_deadlines_only() {
+    let clock = ManualClock::new();
+    let scheduler = Scheduler::builder().clock(clock.clone()).build_without_thread();
+    let period = Duration::from_millis(1);
+    let ticks = Arc::new(AtomicUsize::new(0));
+    let (count, turn) = (Arc::clone(&ticks), clock.clone());
+    // Each tick takes as long as three periods.
+    let burst = move |_: &Tick| {
+        count.fetch_add(1, SeqCst);
+        turn.advance(period * 3);
+    };
+    scheduler.every(period, Missed::Burst, burst).unwrap();
+    let (count, seen) = (Arc::clone(&ticks), Arc::new(Mutex::new(None)));
+    let other = Arc::clone(&seen);
+    let after = period * 20 + period / 2;
+    scheduler.once(after, move || *other.lock().unwrap() = Some(count.load(SeqCst))).unwrap();
+    clock.advance(period);
+    while seen.lock().unwrap().is_none() {
+        scheduler.run_due();
+        assert!(ticks.load(SeqCst) < 1000, "the other timer never comes");
+    }
+    assert_eq!(*seen.lock().unwrap(), Some(20), "the ticks of the 20 periods before it");
 }
 
 #[test]
