@@ -173,21 +173,38 @@ impl Connection {
         wanted: usize,
         deadline: Option<Instant>,
     ) -> Result<()> {
+        let mut have = incoming.bytes.len();
+        let result = self.fill_from(&mut have, incoming, want, wanted, deadline);
+        incoming.bytes.truncate(have);
+        result
+    }
+
+    /// As [`fill`](Self::fill), where the first `filled` bytes are received, and what is behind them
+    /// is room. The room is made once for as many bytes as there are, and not for each piece that
+    /// arrives: a long message in short pieces would take the square of its length.
+    fn fill_from(
+        &self,
+        filled: &mut usize,
+        incoming: &mut Incoming,
+        want: usize,
+        wanted: usize,
+        deadline: Option<Instant>,
+    ) -> Result<()> {
         /// The memory that is allocated in advance for a length that a peer claims.
         const STEP: usize = 1 << 16;
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_FDS))];
         #[cfg(feature = "manager")]
         let mut asking = self.eager.as_ref().map(|eager| eager.begin());
-        while incoming.bytes.len() < want {
-            let have = incoming.bytes.len();
-            incoming.bytes.resize(have + STEP.max(have).min(want - have), 0);
+        while *filled < want {
+            let have = *filled;
+            if have == incoming.bytes.len() {
+                incoming.bytes.resize(have + STEP.max(have).min(want - have), 0);
+            }
             #[cfg(feature = "tls")]
             if let Some(tls) = self.tls() {
                 let received = tls.receive(&mut incoming.bytes[have..]);
-                let count = if let Ok(Arrived::Bytes(count)) = received { count } else { 0 };
-                incoming.bytes.truncate(have + count);
                 match received? {
-                    Arrived::Bytes(_) => {}
+                    Arrived::Bytes(count) => *filled += count,
                     Arrived::End if have == 0 => return Err(ConnectionError::Closed),
                     Arrived::End => return Err(ConnectionError::Interrupted),
                     Arrived::Nothing => self.ready(PollFlags::IN, deadline)?,
@@ -201,7 +218,7 @@ impl Connection {
             let flags = RecvFlags::DONTWAIT | RecvFlags::CMSG_CLOEXEC;
             let mut parts = [IoSliceMut::new(&mut incoming.bytes[have..])];
             let received = recvmsg(&self.socket, &mut parts, &mut control, flags);
-            incoming.bytes.truncate(have + received.as_ref().map_or(0, |received| received.bytes));
+            *filled += received.as_ref().map_or(0, |received| received.bytes);
             match received {
                 Ok(received) => {
                     #[cfg(feature = "manager")]
