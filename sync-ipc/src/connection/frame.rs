@@ -179,9 +179,9 @@ impl Connection {
         result
     }
 
-    /// As [`fill`](Self::fill), where the first `filled` bytes are received, and what is behind them
-    /// is room. The room is made once for as many bytes as there are, and not for each piece that
-    /// arrives: a long message in short pieces would take the square of its length.
+    /// As [`fill`](Self::fill), where the first `filled` bytes are received, and the bytes behind
+    /// them are room. The room is made once for as many bytes as there are, and not for each piece
+    /// that arrives: a long message in short pieces would take the square of its length.
     fn fill_from(
         &self,
         filled: &mut usize,
