@@ -157,9 +157,7 @@ impl<T> Slot<T> {
         self.word.store(READ, Ordering::Release);
         item
     }
-}
 
-impl<T> Slot<T> {
     // A function of its own: the fast path would prepare its state and save registers for it.
     #[cold]
     #[inline(never)]

@@ -277,11 +277,6 @@ fn wait<'a, W: Want<'a>>(
     } else {
         selector.abort()
     };
-    let ended = match ended {
-        // A partner that has claimed the selector sends or leaves, or the channel is closed.
-        Ended::Claimed => selector.wait(None),
-        ended => ended,
-    };
     drop(watched);
     match ended {
         Ended::Chosen(number) => match W::accept(&cases[number as usize], &selector) {
@@ -289,7 +284,7 @@ fn wait<'a, W: Want<'a>>(
             None => Woken::Again,
         },
         Ended::Aborted if late => Woken::Late,
-        Ended::Aborted | Ended::Claimed => Woken::Again,
+        Ended::Aborted => Woken::Again,
     }
 }
 

@@ -99,7 +99,7 @@ impl QueueWait {
             (Ended::Aborted, false) => queue.unwatch_put(&self.selector),
             (Ended::Chosen(_), true) if unused => queue.pass_on_get(),
             (Ended::Chosen(_), false) if unused => queue.pass_on_put(),
-            (Ended::Chosen(_) | Ended::Claimed, _) => {}
+            (Ended::Chosen(_), _) => {}
         }
     }
 }

@@ -313,8 +313,7 @@ impl<T> Side<T> {
 struct Lists<T> {
     senders: Side<T>,
     receivers: Side<T>,
-    /// Items whose receiver has gone: of tasks that were dropped before they were polled, and of
-    /// selects whose receiver gave up.
+    /// Items whose receiver has gone: a task that was dropped.
     returned: VecDeque<T>,
     /// Receivers that selects have taken out and not sent to yet, with the numbers of the claims.
     claimed: Vec<(u64, Taken<T>)>,
@@ -716,7 +715,7 @@ impl<T> Zero<T> {
                 }
             }
             (None, Some(item)) if closed => return Err(Some(item)),
-            // The receiver has taken the claim back.
+            // The receiver, a task, was dropped.
             (None, Some(item)) => Self::pass_on(lists, item),
             (None, None) => {}
         }

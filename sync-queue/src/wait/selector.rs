@@ -10,7 +10,7 @@
 //! | word of a selector | meaning |
 //! |---|---|
 //! | `WAITING` | in the lists of its cases; any thread may choose it |
-//! | `CLAIMED` | a partner has chosen it and will hand something over, or leave: it waits for that |
+//! | `CLAIMED` | a partner has chosen it and will hand something over: it waits for that |
 //! | `ABORTED` | its own thread gave up, or the partner left without handing anything over |
 //! | `CHOSEN + n` | case `n` was chosen |
 //!
@@ -24,8 +24,6 @@
 //! it was chosen by: a list takes a ticket out before it chooses the selector. A thread changes the
 //! word of a selector only under the lock of the list in which it found the ticket, or, if it has
 //! claimed the selector, by the store that ends the claim. After that, only the address is used.
-//! A claim that is not ended at once stands in a list too, and is taken out of it before it is
-//! ended: by the partner, or by the close of the channel.
 //!
 //! S3. `handed` belongs to the thread that claimed the selector until it stores the end of the
 //! claim, and to the owner after that.
@@ -89,9 +87,6 @@ impl Wakeup {
 pub(crate) enum Ended {
     /// No thread chose the selector, or its partner left.
     Aborted,
-    /// The time is up, and a partner has claimed the selector. The owner waits on for the end of
-    /// the claim.
-    Claimed,
     /// The case with this number was chosen.
     Chosen(u32),
 }
@@ -151,14 +146,10 @@ impl Selector {
 
     /// Ends the wait of the owner. If another thread has chosen the selector, its choice counts.
     pub(crate) fn abort(&self) -> Ended {
-        if self.change(ABORTED) {
-            return Ended::Aborted;
-        }
-        // Acquire: see "Memory orderings".
-        Ended::of(self.word.load(Ordering::Acquire)).unwrap_or(Ended::Claimed)
+        if self.change(ABORTED) { Ended::Aborted } else { self.wait(None) }
     }
 
-    /// Sleeps until chosen, at most until `deadline`; then aborts, unless it is claimed.
+    /// Sleeps until chosen, at most until `deadline`; then aborts.
     pub(crate) fn wait(&self, deadline: Option<Deadline>) -> Ended {
         loop {
             // Acquire: see "Memory orderings".
@@ -166,8 +157,10 @@ impl Selector {
             if let Some(ended) = Ended::of(word) {
                 return ended;
             }
-            if !futex::wait_maybe(&self.word, word, deadline) {
-                return self.abort();
+            // A partner that has claimed the selector ends the claim in any case.
+            let deadline = if word == CLAIMED { None } else { deadline };
+            if !futex::wait_maybe(&self.word, word, deadline) && self.change(ABORTED) {
+                return Ended::Aborted;
             }
         }
     }
@@ -176,17 +169,19 @@ impl Selector {
     pub(crate) fn wait_or_cancelled(&self, until: Option<Instant>, token: &CancelToken) -> Ended {
         loop {
             // Acquire: see "Memory orderings".
-            let word = self.word.load(Ordering::Acquire);
-            if let Some(ended) = Ended::of(word) {
-                return ended;
+            match self.word.load(Ordering::Acquire) {
+                WAITING => {}
+                // A partner that has claimed the selector ends the claim in any case.
+                CLAIMED => return self.wait(None),
+                word => return Ended::of(word).unwrap_or(Ended::Aborted),
             }
-            let changed = token.until_cancelled(Waiting::new(Changed(&self.word, word)));
+            let changed = token.until_cancelled(Waiting::new(Chosen(&self.word)));
             let in_time = match until {
                 None => block_on(changed).is_ok(),
                 Some(until) => matches!(block_on_deadline(changed, until), Some(Ok(()))),
             };
-            if !in_time {
-                return self.abort();
+            if !in_time && self.change(ABORTED) {
+                return Ended::Aborted;
             }
         }
     }
@@ -202,18 +197,18 @@ impl Selector {
     }
 }
 
-/// A wait until a word has no longer a value.
-struct Changed<'a>(&'a AtomicU32, u32);
+/// A wait until the word of a selector is no longer `WAITING`.
+struct Chosen<'a>(&'a AtomicU32);
 
-impl<'a> Steps<'a> for Changed<'a> {
+impl<'a> Steps<'a> for Chosen<'a> {
     type Output = ();
 
     fn step(&mut self, _: bool) -> Step<'a, ()> {
         // Relaxed: the owner reads the word again.
-        if self.0.load(Ordering::Relaxed) != self.1 {
+        if self.0.load(Ordering::Relaxed) != WAITING {
             return Step::Done(());
         }
-        let (word, expected, channel) = (self.0, self.1, Channel::ALL);
+        let (word, expected, channel) = (self.0, WAITING, Channel::ALL);
         Step::Sleep(Sleep { word, expected, channel, limit: None })
     }
 
