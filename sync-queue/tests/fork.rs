@@ -18,6 +18,10 @@ use sync_queue::{
 mod watchdog;
 use watchdog::watch;
 
+#[path = "../../sync-core/tests/support/children.rs"]
+mod children;
+use children::Children;
+
 /// Runs `f` in a child, which ends with the number it returns; that number.
 fn in_child(f: impl FnOnce() -> i32) -> i32 {
     // SAFETY: the child uses what the C library keeps usable after a fork (memory among it), and
@@ -320,7 +324,8 @@ fn a_wait_that_runs_a_job_that_forks_ends_in_the_child() {
     let _watchdog = watch();
     for way in ["wait", "as_completed", "scope"] {
         let pool = Arc::new(ThreadPool::new(2));
-        let (tells, told) = mpsc::channel();
+        let children = Children::new();
+        let forks = children.clone();
         let (release, gate) = mpsc::channel::<()>();
         let inner = pool.clone();
         let parent = std::process::id();
@@ -330,16 +335,7 @@ fn a_wait_that_runs_a_job_that_forks_ends_in_the_child() {
                 begins.send(()).unwrap();
                 let _ = gate.recv();
             };
-            let forks = move || {
-                // SAFETY: as in `in_child`; the child goes on in the worker.
-                let pid = unsafe { libc::fork() };
-                if pid == 0 {
-                    // SAFETY: see `in_child`.
-                    unsafe { libc::alarm(60) };
-                } else {
-                    tells.send(pid).unwrap();
-                }
-            };
+            let forks = move || _ = forks.fork();
             // The other worker runs `held`, so `forks` is run by the wait.
             let right = if way == "scope" {
                 inner.scope(|scope| {
@@ -363,21 +359,10 @@ fn a_wait_that_runs_a_job_that_forks_ends_in_the_child() {
             }
             right
         });
-        assert_eq!(code(told.recv().unwrap()), 0, "{way}");
+        assert_eq!(children.status(), 0, "{way}");
         drop(release);
         assert!(outer.unwrap().result().unwrap(), "{way}");
     }
-}
-
-/// Forks; a child that hangs is killed.
-fn fork() -> libc::pid_t {
-    // SAFETY: as in `in_child`; the child goes on with the code that is under test.
-    let pid = unsafe { libc::fork() };
-    if pid == 0 {
-        // SAFETY: see `in_child`.
-        unsafe { libc::alarm(60) };
-    }
-    pid
 }
 
 /// A pipe that counts, over all processes, how often something was run.
@@ -425,17 +410,15 @@ fn the_child_that_an_initializer_forks_runs_no_job_and_breaks_no_pool() {
     let _watchdog = watch();
     for panics in [false, true] {
         let (runs, drops) = (Runs::new(), Runs::new());
-        let (tells, told) = mpsc::channel();
+        let children = Children::new();
+        let forks = children.clone();
         let (release, gate) = mpsc::channel::<()>();
         let gate = std::sync::Mutex::new(gate);
         let pool = ThreadPool::builder()
             .max_workers(1)
             .initializer(move || {
                 let _ = gate.lock().unwrap().recv();
-                let pid = fork();
-                if pid != 0 {
-                    tells.send(pid).unwrap();
-                } else if panics {
+                if forks.fork() && panics {
                     panic!("in the child");
                 }
             })
@@ -456,7 +439,7 @@ fn the_child_that_an_initializer_forks_runs_no_job_and_breaks_no_pool() {
             move |_| callback()
         });
         drop(release);
-        assert_eq!(code(told.recv().unwrap()), 0, "panics: {panics}");
+        assert_eq!(children.status(), 0, "panics: {panics}");
         assert!(jobs.into_iter().all(|job| job.result().is_ok()));
         drop(pool);
         // The jobs, the callback and the hook, in the parent.
@@ -468,14 +451,15 @@ fn the_child_that_an_initializer_forks_runs_no_job_and_breaks_no_pool() {
 fn the_child_that_a_callback_forks_calls_no_other() {
     let _watchdog = watch();
     let runs = Runs::new();
-    let (tells, told) = mpsc::channel();
+    let children = Children::new();
+    let forks = children.clone();
     let (pool, running, release) = busy();
-    running.on_done(move |_| tells.send(fork()).unwrap());
+    running.on_done(move |_| _ = forks.fork());
     let other = runs.counted();
     running.on_done(move |_| other());
     let next = pool.submit(runs.counted()).unwrap();
     drop(release);
-    assert_eq!(code(told.recv().unwrap()), 0);
+    assert_eq!(children.status(), 0);
     assert!(next.result().is_ok() && running.result().is_ok());
     assert_eq!(runs.count(), 2);
 }
@@ -483,12 +467,13 @@ fn the_child_that_a_callback_forks_calls_no_other() {
 #[test]
 fn the_child_that_an_exit_hook_forks_ends() {
     let _watchdog = watch();
-    let (tells, told) = mpsc::channel();
+    let children = Children::new();
+    let forks = children.clone();
     let builder = ThreadPool::builder().max_workers(1);
-    let pool = builder.exit_hook(move || tells.send(fork()).unwrap()).build().unwrap();
+    let pool = builder.exit_hook(move || _ = forks.fork()).build().unwrap();
     pool.submit(|| ()).unwrap().result().unwrap();
     drop(pool);
-    assert_eq!(code(told.recv().unwrap()), 0);
+    assert_eq!(children.status(), 0);
 }
 
 #[test]
@@ -497,9 +482,10 @@ fn the_child_that_a_cancelled_jobs_callback_forks_comes_back_from_the_shutdown()
     let (runs, drops) = (Runs::new(), Runs::new());
     let parent = std::process::id();
     let (pool, running, release) = busy();
-    let (tells, told) = mpsc::channel();
+    let children = Children::new();
+    let forks = children.clone();
     let first = pool.submit(|| ()).unwrap();
-    first.on_done(move |_| tells.send(fork()).unwrap());
+    first.on_done(move |_| _ = forks.fork());
     for _ in 0..2 {
         let dropped = CountedDrop(drops.counted());
         let pending = pool.submit(move || drop(dropped)).unwrap();
@@ -509,7 +495,7 @@ fn the_child_that_a_cancelled_jobs_callback_forks_comes_back_from_the_shutdown()
     std::thread::scope(|scope| {
         // Lets the worker end once the child is there, so that the parent's shutdown returns.
         scope.spawn(move || {
-            assert_eq!(code(told.recv().unwrap()), 0);
+            assert_eq!(children.status(), 0);
             drop(release);
         });
         assert!(pool.shutdown(true, true).is_ok());
@@ -527,13 +513,13 @@ fn the_child_that_a_cancelled_jobs_callback_forks_comes_back_from_the_shutdown()
 fn the_child_that_the_naming_of_a_thread_forks_starts_none() {
     let _watchdog = watch();
     let runs = Runs::new();
-    let child = Arc::new(std::sync::atomic::AtomicI32::new(-1));
+    let (children, parent) = (Children::new(), std::process::id());
     // The first thread's name, and that of a further one.
     for forks_at in [0, 1] {
-        let pid = child.clone();
+        let forks = children.clone();
         let builder = ThreadPool::builder().max_workers(2).thread_name(move |number| {
             if number == forks_at {
-                pid.store(fork(), SeqCst);
+                forks.fork();
             }
             String::from("named")
         });
@@ -544,18 +530,18 @@ fn the_child_that_the_naming_of_a_thread_forks_starts_none() {
             begins.send(()).unwrap();
             gate.recv().is_err()
         });
-        if child.load(SeqCst) == 0 {
+        if std::process::id() != parent {
             // SAFETY: see `in_child`.
             unsafe { libc::_exit(i32::from(!matches!(held, Err(SubmitError::Forked(_))))) };
         }
         begun.recv().unwrap();
         let counted = pool.submit(runs.counted());
-        if child.load(SeqCst) == 0 {
+        if std::process::id() != parent {
             let result = counted.map(JobHandle::result);
             // SAFETY: see `in_child`.
             unsafe { libc::_exit(i32::from(!matches!(result, Ok(Err(JobError::Forked))))) };
         }
-        assert_eq!(code(child.swap(-1, SeqCst)), 0, "name {forks_at}");
+        assert_eq!(children.status(), 0, "name {forks_at}");
         drop(release);
         assert!(counted.unwrap().result().is_ok() && held.unwrap().result().unwrap());
     }

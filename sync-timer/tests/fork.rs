@@ -12,6 +12,10 @@ use sync_timer::{
     Cancel, JoinError, ManualClock, Missed, Outcome, Pending, Periodic, Scheduler, ShutDown, Timer,
 };
 
+#[path = "../../sync-core/tests/support/children.rs"]
+mod children;
+use children::Children;
+
 const HOUR: Duration = Duration::from_secs(3600);
 
 /// Runs `child` in a forked process, and fails if it panics or does not end. The limit is far
@@ -190,17 +194,6 @@ fn a_fork_within_a_callback_does_not_fire_the_parents_timers_twice() {
     unsafe { libc::close(pipe[0]) };
 }
 
-/// Waits for a child that a callback has forked and that came back from it: it ends, with the code
-/// 0.
-#[track_caller]
-fn ends(pid: libc::pid_t) {
-    assert!(pid > 0, "fork failed");
-    let mut status = 0;
-    // SAFETY: `status` is writable, and the child is ours.
-    assert_eq!(unsafe { libc::waitpid(pid, &mut status, 0) }, pid);
-    assert_eq!(status, 0, "the child's end");
-}
-
 /// Ends the threads of a scope, also if the test fails in it.
 struct Stop<'a>(&'a AtomicBool);
 
@@ -208,17 +201,6 @@ impl Drop for Stop<'_> {
     fn drop(&mut self) {
         self.0.store(true, Relaxed);
     }
-}
-
-/// Forks; a child that hangs is killed.
-fn fork() -> libc::pid_t {
-    // SAFETY: the child goes on with the code that is under test.
-    let pid = unsafe { libc::fork() };
-    if pid == 0 {
-        // SAFETY: an alarm for a child that hangs.
-        unsafe { libc::alarm(60) };
-    }
-    pid
 }
 
 /// The forks come while other threads of the parent schedule and cancel: the lock of the shard is
@@ -229,7 +211,7 @@ fn the_child_that_a_callback_forks_waits_for_no_lock_of_the_parent() {
     let builder = || Scheduler::builder().shards(1);
     for scheduler in [builder().build().unwrap(), builder().executor(pool).build().unwrap()] {
         let stop = AtomicBool::new(false);
-        let (tells, told) = channel();
+        let children = Children::new();
         std::thread::scope(|scope| {
             let _stop = Stop(&stop);
             for _ in 0..2 {
@@ -240,20 +222,20 @@ fn the_child_that_a_callback_forks_waits_for_no_lock_of_the_parent() {
                 });
             }
             for _ in 0..60 {
-                let tells = tells.clone();
-                scheduler.once(Duration::ZERO, move || tells.send(fork()).unwrap()).unwrap();
-                ends(told.recv().unwrap());
+                let forks = children.clone();
+                scheduler.once(Duration::ZERO, move || _ = forks.fork()).unwrap();
+                assert_eq!(children.status(), 0);
             }
-            let tells = tells.clone();
+            let forks = children.clone();
             let mut left = 10;
             let tick = scheduler.every(Duration::from_millis(1), Missed::Skip, move |tick| {
-                tells.send(fork()).unwrap();
+                forks.fork();
                 left -= 1;
                 if left == 0 {
                     tick.stop();
                 }
             });
-            (0..10).for_each(|_| ends(told.recv().unwrap()));
+            (0..10).for_each(|_| assert_eq!(children.status(), 0));
             _ = tick.unwrap().cancel_and_wait();
         });
         scheduler.shutdown(Pending::Discard);
@@ -275,18 +257,17 @@ fn a_callback_that_forks_ends_the_childs_run_due() {
             }
         });
         for _ in 0..20 {
-            let child = Arc::new(Mutex::new(-1));
-            let (pid, sees) = (Arc::clone(&child), Arc::clone(&child));
-            scheduler.once(Duration::ZERO, move || *pid.lock().unwrap() = fork()).unwrap();
-            let second = move || assert_ne!(*sees.lock().unwrap(), 0, "called in the child");
+            let (children, parent) = (Children::new(), std::process::id());
+            let forks = children.clone();
+            scheduler.once(Duration::ZERO, move || _ = forks.fork()).unwrap();
+            let second = move || assert_eq!(std::process::id(), parent, "called in the child");
             scheduler.once(Duration::ZERO, second).unwrap();
             let called = scheduler.run_due();
-            let pid = *child.lock().unwrap();
-            if pid == 0 {
+            if std::process::id() != parent {
                 // SAFETY: ends the child without running what belongs to the parent.
                 unsafe { libc::_exit(i32::from(called != 1)) };
             }
-            ends(pid);
+            assert_eq!(children.status(), 0);
             assert_eq!(called, 2);
         }
     });
@@ -296,8 +277,9 @@ fn a_callback_that_forks_ends_the_childs_run_due() {
 #[test]
 fn the_child_that_a_timers_function_forks_waits_for_no_lock_of_the_parent() {
     for _ in 0..100 {
-        let (tells, told) = channel();
-        let timer = Timer::new(Duration::ZERO, move || tells.send(fork()).unwrap());
+        let children = Children::new();
+        let forks = children.clone();
+        let timer = Timer::new(Duration::ZERO, move || _ = forks.fork());
         let stop = AtomicBool::new(false);
         std::thread::scope(|scope| {
             let _stop = Stop(&stop);
@@ -309,7 +291,7 @@ fn the_child_that_a_timers_function_forks_waits_for_no_lock_of_the_parent() {
                 });
             }
             timer.start().unwrap();
-            ends(told.recv().unwrap());
+            assert_eq!(children.status(), 0);
         });
         assert_eq!(timer.join(), Ok(Outcome::Ran));
     }
