@@ -100,6 +100,42 @@ fn watch_forks() {
     }
 }
 
+/// The body of a thread of ours that runs user code: in a child that this code has forked, the
+/// process ends with the thread that came along, by code 0. It would by itself, except that `std`
+/// takes a lock at the end of a thread, to forget where its stack ends; a thread of the parent that
+/// was starting or ending at the fork holds that lock forever.
+///
+/// A child that has more threads by then ends as its own code decides, and so does one whose number
+/// of threads is not known, because there is no Linux or no `/proc`.
+pub fn thread_body(body: impl FnOnce()) -> impl FnOnce() {
+    let started_in = ProcessMark::current();
+    move || {
+        body();
+        if !started_in.is_current() && is_only_thread() {
+            // The C library does the same at the end of the last thread. It runs the destructors
+            // of the thread's locals and the exit handlers.
+            #[cfg(unix)]
+            // SAFETY: the process has no other thread that could be in a call of it, or that the
+            // handlers could meet.
+            unsafe {
+                libc::exit(0)
+            };
+        }
+    }
+}
+
+/// Returns whether the process is known to have one thread.
+fn is_only_thread() -> bool {
+    #[cfg(target_os = "linux")]
+    {
+        use std::os::unix::fs::MetadataExt;
+        // A folder has a link from its parent, one from itself, and one from each folder in it.
+        std::fs::metadata("/proc/self/task").is_ok_and(|threads| threads.nlink() == 3)
+    }
+    #[cfg(not(target_os = "linux"))]
+    false
+}
+
 /// A global value of which each process has its own: a forked child starts with a fresh one, whose
 /// locks no thread of the parent holds.
 ///

@@ -40,7 +40,7 @@ use std::io;
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
-use sync_core::fork::ProcessMark;
+use sync_core::fork::{self, ProcessMark};
 use sync_core::primitive::thread;
 use sync_core::user_code::{self, Payload};
 use sync_core::{CancelToken, Cancelled, Condvar, Mutex, MutexGuard};
@@ -265,7 +265,7 @@ impl Timer {
             ));
         }
         let (shared, clock) = (Arc::clone(&self.shared), Arc::clone(&self.clock));
-        let body = move || shared.live(&***clock, deadline);
+        let body = fork::thread_body(move || shared.live(&***clock, deadline));
         thread::Builder::new().name(self.name.clone()).spawn(body).map(drop)
     }
 

@@ -8,6 +8,7 @@ use super::error::SpawnError;
 use super::handle::{JoinHandle, Outcome, Packet, Panic, Unseen};
 use super::hook;
 use super::record::{Thread, current};
+use crate::fork;
 use crate::primitive::thread;
 use crate::user_code;
 
@@ -131,7 +132,7 @@ impl Builder {
         let handle = JoinHandle::new(record.clone(), Arc::clone(&packet));
         let theirs = record.clone();
         let life: Box<dyn FnOnce() + Send + 'a> =
-            Box::new(move || run(&theirs, packet, body, unseen));
+            Box::new(fork::thread_body(move || run(&theirs, packet, body, unseen)));
         // SAFETY: only the lifetime changes. The closure is consumed by its call, or dropped below
         // if the system refuses; in the call all that borrows is gone before the thread's event is
         // set (`run`), and until then it lives (the caller's promise).

@@ -7,6 +7,10 @@ use sync_core::{Condvar, Latch, Once, OnceLock, OnceStatus, Parker, WaitGroup};
 
 use super::*;
 
+#[path = "../support/children.rs"]
+mod children;
+use children::Children;
+
 /// Time for threads of this process to fall asleep.
 const A_MOMENT: Duration = Duration::from_millis(10);
 
@@ -310,35 +314,52 @@ fn the_hook_of_the_parent_is_called_in_the_child() {
 #[test]
 fn a_child_that_a_threads_body_forks_ends_with_the_body() {
     let (_turn, _watch) = (turn(), watch());
-    let forks = || {
-        // SAFETY: the child goes on with the end of the thread, which is under test.
-        let pid = unsafe { libc::fork() };
-        if pid == 0 {
-            // SAFETY: an alarm for a child that hangs.
-            unsafe { libc::alarm(60) };
-        }
-        pid
-    };
-    let dies = move || {
-        let pid = forks();
-        assert_ne!(pid, 0, "in the child");
-        pid
-    };
+    let children = Children::new();
+    let forks = || children.fork();
+    let dies = || assert!(!children.fork(), "in the child");
+    thread::scope(|scope| _ = scope.spawn(forks).unwrap().join());
+    thread::scope(|scope| _ = scope.spawn(dies).unwrap().join());
+    let owned = || (children.clone(), children.clone());
     let group = Group::new();
-    let mut children = Vec::new();
-    for body in [&forks as &(dyn Fn() -> i32 + Sync), &dies] {
-        children.push(thread::scope(|scope| *scope.spawn(body).unwrap().join().unwrap()));
+    for grouped in [false, true] {
+        let (forks, dies) = owned();
+        let forks = move || _ = forks.fork();
+        let dies = move || assert!(!dies.fork(), "in the child");
+        if grouped {
+            _ = group.spawn(forks).unwrap().join();
+            _ = group.spawn(dies).unwrap().join();
+        } else {
+            _ = thread::spawn(forks).unwrap().join();
+            _ = thread::spawn(dies).unwrap().join();
+        }
     }
-    children.push(*thread::spawn(forks).unwrap().join().unwrap());
-    children.push(*thread::spawn(dies).unwrap().join().unwrap());
-    children.push(*group.spawn(forks).unwrap().join().unwrap());
-    children.push(*group.spawn(dies).unwrap().join().unwrap());
     drop(group);
-    for pid in children {
-        let mut status = 0;
-        assert!(pid > 0);
-        // SAFETY: waits for our own child, and writes to our own variable.
-        assert_eq!(unsafe { libc::waitpid(pid, &raw mut status, 0) }, pid);
-        assert_eq!(status, 0, "the child's end");
+    for _ in 0..6 {
+        assert_eq!(children.status(), 0, "the child's end");
     }
+}
+
+/// The forks come while other threads of the parent start and end: a lock of std's is held at many
+/// of them, which std takes again at the end of a thread.
+#[test]
+fn a_child_of_a_threads_body_ends_though_threads_of_the_parent_were_starting() {
+    let (_turn, _watch) = (turn(), watch());
+    let stop = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        for _ in 0..3 {
+            scope.spawn(|| {
+                while !stop.load(std::sync::atomic::Ordering::Relaxed) {
+                    let threads = [(); 8].map(|()| std::thread::spawn(|| ()));
+                    threads.into_iter().for_each(|thread| thread.join().unwrap());
+                }
+            });
+        }
+        for _ in 0..500 {
+            let children = Children::new();
+            let forks = children.clone();
+            _ = thread::spawn(move || forks.fork()).unwrap().join();
+            assert_eq!(children.status(), 0);
+        }
+        stop.store(true, std::sync::atomic::Ordering::Relaxed);
+    });
 }

@@ -40,7 +40,7 @@ use crate::process::body::{Body, INLINE};
 use crate::process::handles::{Descriptor, Incoming};
 use crate::process::lent::{Lent, REUSED, Spares};
 use crate::process::message::{self, Message, NO_ROOM, Received};
-use crate::process::{Process, SpawnError, entry};
+use crate::process::{Process, SpawnError, end_if_forked, entry};
 
 entry!(worker::work);
 
@@ -444,22 +444,13 @@ impl Pool {
             // Invariant 3: callbacks run in here.
             for (job, outcome) in ends {
                 job.finish(outcome.map(|message| self.settled(message)));
-                self.end_if_forked();
+                end_if_forked(self.mark);
             }
             for job in next {
                 // Without the lock of the state: these copies may be long. After an error it is
                 // tried again when a worker is to have the task.
                 let _ = job.call.lock().body.file(&self.spares);
             }
-        }
-    }
-
-    /// Ends this process if it is a child that a callback has forked and that came back from it:
-    /// the workers are its parent's, and so are the locks that other threads held.
-    fn end_if_forked(&self) {
-        if !self.mark.is_current() {
-            // SAFETY: ends this process at once, without its exit handlers.
-            unsafe { libc::_exit(0) };
         }
     }
 
@@ -611,7 +602,7 @@ impl Pool {
         // Invariant 3: callbacks run in here. The workers end meanwhile.
         for (job, outcome) in ends {
             job.finish(outcome.map(|message| self.settled(message)));
-            self.end_if_forked();
+            end_if_forked(self.mark);
         }
         wait_for_ends(&workers);
         drop(workers);

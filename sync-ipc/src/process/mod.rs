@@ -71,6 +71,16 @@ pub(crate) mod private {
     pub use super::entry::{ENTRIES, Registration, id_of, name_of, run};
 }
 
+/// Ends this process if it is a child that code of users has forked since `mark` and that came back
+/// from it into a thread of ours: workers and clients are its parent's, and so are the locks that
+/// other threads held.
+pub(crate) fn end_if_forked(mark: ProcessMark) {
+    if !mark.is_current() {
+        // SAFETY: ends this process at once, without its exit handlers.
+        unsafe { libc::_exit(0) };
+    }
+}
+
 /// A child process: its life, without the type of its result. See [`Process`], which has all of
 /// this too.
 ///

@@ -40,7 +40,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crossbeam_utils::CachePadded;
-use sync_core::fork::ProcessMark;
+use sync_core::fork::{self, ProcessMark};
 use sync_core::primitive::atomic::{
     AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence,
 };
@@ -265,7 +265,8 @@ impl Inner {
         let name = name.unwrap_or_else(|| self.name(threads.next_number));
         let seat = Seated::default();
         let same = Arc::clone(&seat);
-        let thread = self.thread_builder(name).spawn(move || inner.work(&same))?;
+        let body = fork::thread_body(move || inner.work(&same));
+        let thread = self.thread_builder(name).spawn(body)?;
         threads.next_number += 1;
         threads.seats.push(Arc::clone(&seat));
         threads.handles.push((seat, thread));

@@ -32,6 +32,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Instant;
 
+use sync_core::fork;
 use sync_core::primitive::thread;
 use sync_core::{CancelToken, Cancelled};
 
@@ -523,7 +524,8 @@ impl SchedulerBuilder {
         }
         inner.begin_dispatching();
         let dispatcher = Arc::clone(&inner);
-        let handle = thread::Builder::new().name(name).spawn(move || dispatcher.dispatch())?;
+        let body = fork::thread_body(move || dispatcher.dispatch());
+        let handle = thread::Builder::new().name(name).spawn(body)?;
         *inner.dispatcher.lock() = Some(handle);
         Ok(Scheduler { inner, has_dispatcher: true })
     }

@@ -33,12 +33,13 @@ use sync_core::{Condvar, Mutex, user_code};
 
 use self::clients::Client;
 use self::monitor::{Caller, Session};
-use self::store::{Deferred, Registry, Served, end_if_forked};
+use self::store::{Deferred, Registry, Served};
 use super::limits::Limits;
 use super::shared;
 use super::wire::{Call, Join, Joined, Kind, Refusal, Reply, Request, Stats, TOKEN, VERSION};
 use crate::auth::{Listener, Pending};
 use crate::connection::{self, Connection};
+use crate::process::end_if_forked;
 use crate::random::random;
 
 /// The time for a client to take an answer.

@@ -23,6 +23,7 @@ use sync_core::{Mutex, user_code};
 use super::super::limits::Limits;
 use super::super::wire::{Call, Data, Refusal, Reply};
 use super::monitor::Caller;
+use crate::process::end_if_forked;
 
 /// How long a proxy may be on its way to another process.
 pub(super) const HOLD: Duration = Duration::from_secs(60);
@@ -115,15 +116,6 @@ impl Drop for Ref {
 
 std::thread_local! {
     static TRASH: RefCell<Option<Vec<Arc<Object>>>> = const { RefCell::new(None) };
-}
-
-/// Ends this process if it is a child that code of users has forked since `mark` and that came back
-/// from it: the clients are its parent's, and so are the locks that other threads held.
-pub(super) fn end_if_forked(mark: ProcessMark) {
-    if !mark.is_current() {
-        // SAFETY: ends this process at once, without its exit handlers.
-        unsafe { libc::_exit(0) };
-    }
 }
 
 /// A scope in which objects are not dropped before its end.
