@@ -17,7 +17,7 @@
 //! **`fork` without `exec`** copies the descriptors, so the child keeps its parent's description,
 //! and with it the lock, alive. Two answers:
 //!
-//! * The identity lives in a page that the kernel wipes at a fork (`MADV_WIPEONFORK`). The child
+//! * The identity lives in a page that is wiped at a fork, by the kernel or by us ([`page`]). The child
 //!   reads 0 there at its first use of the segment, replaces its copy of the description by a new
 //!   one and claims a slot of its own. It never is its parent, and never owns what its parent held.
 //! * A child that never uses the segment keeps the lock for as long as it lives. So a byte that is
@@ -36,10 +36,10 @@
 //! the descriptors that it does not know is dead to the others.
 
 pub(crate) mod byte_lock;
+mod page;
 pub(crate) mod process;
 
 use core::mem::ManuallyDrop;
-use core::ptr::NonNull;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::thread;
@@ -47,9 +47,9 @@ use std::time::Duration;
 
 use rustix::fs::{Mode, OFlags, open};
 use rustix::io::{DupFlags, Errno, dup3};
-use rustix::mm::{Advice, MapFlags, ProtFlags, madvise, mmap_anonymous, munmap};
-use sync_core::primitive::atomic::{AtomicU32, AtomicU64, Ordering, fence};
+use sync_core::primitive::atomic::{AtomicU32, Ordering, fence};
 
+use self::page::Page;
 use self::process::{Life, Process};
 use crate::error::{Error, OrIo, Result};
 use crate::memory::Mapping;
@@ -287,58 +287,4 @@ pub(crate) fn take_place(descriptor: &OwnedFd, fresh: OwnedFd) -> io::Result<()>
     // an owned descriptor to replace, and the number stays open and its owner's.
     let mut place = ManuallyDrop::new(unsafe { OwnedFd::from_raw_fd(descriptor.as_raw_fd()) });
     dup3(&fresh, &mut place, DupFlags::CLOEXEC).or_io()
-}
-
-/// A page that the kernel wipes at a fork: what this process is, and its children are not.
-#[derive(Debug)]
-struct Page(NonNull<u8>);
-
-impl Page {
-    const SIZE: usize = 4096;
-    const NAME_RECORD: usize = 4;
-    const NAMESPACE: usize = 8;
-
-    fn new() -> rustix::io::Result<Self> {
-        let protection = ProtFlags::READ | ProtFlags::WRITE;
-        // SAFETY: a fresh mapping at an address of the kernel's choice.
-        let at = unsafe {
-            mmap_anonymous(core::ptr::null_mut(), Self::SIZE, protection, MapFlags::PRIVATE)?
-        };
-        let page = Self(NonNull::new(at.cast()).ok_or(Errno::NOMEM)?);
-        // SAFETY: the page just mapped, to which there is no reference yet.
-        unsafe { madvise(at, Self::SIZE, Advice::LinuxWipeOnFork)? };
-        Ok(page)
-    }
-
-    #[inline(always)]
-    fn identity(&self) -> &AtomicU32 {
-        // SAFETY: mapped and aligned to a page until `self` is dropped; these bytes are accessed by
-        // this atomic only. The kernel's wipe happens in a fresh process before any of its
-        // instructions.
-        unsafe { self.0.cast().as_ref() }
-    }
-
-    fn name_record(&self) -> &AtomicU32 {
-        // SAFETY: as in `identity`, and inside the page.
-        unsafe { self.0.add(Self::NAME_RECORD).cast().as_ref() }
-    }
-
-    /// The number of this process's PID namespace, 0 if it is not known.
-    fn namespace(&self) -> &AtomicU64 {
-        // SAFETY: as in `identity`, and inside the page.
-        unsafe { self.0.add(Self::NAMESPACE).cast().as_ref() }
-    }
-}
-
-// SAFETY: atomic words.
-unsafe impl Send for Page {}
-// SAFETY: atomic words.
-unsafe impl Sync for Page {}
-
-impl Drop for Page {
-    fn drop(&mut self) {
-        // SAFETY: ours, and no longer borrowed. An error would mean that it is not mapped: nothing
-        // to undo.
-        let _ = unsafe { munmap(self.0.as_ptr().cast(), Self::SIZE) };
-    }
 }

@@ -1,6 +1,8 @@
 //! Names of segments: no process removes the name of a living segment, and a name is never two
 //! segments.
 
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::thread;
 use std::time::Duration;
@@ -73,14 +75,15 @@ fn a_name_stays_for_a_process_that_cannot_see_its_holder() {
 fn a_name_stays_while_its_holder_is_not_dumpable() {
     let run = as_another_user(|| {
         let name = name("dumpable");
+        let (mut ours, mut theirs) = UnixStream::pair().expect("descriptors");
         let mut holder = fork(|| {
             core::mem::forget(seven(&name));
             // SAFETY: changes this child only.
             unsafe { libc::prctl(libc::PR_SET_DUMPABLE, 0) };
+            theirs.write_all(&[0]).expect("read");
             forever()
         });
-        until("it is there", || path_of(&name).exists());
-        thread::sleep(Duration::from_millis(20));
+        ours.read_exact(&mut [0]).expect("the holder is alive");
         let refused = matches!(found(&name), Err(Error::Unreachable))
             && matches!(Segment::create(&name, 4096), Err(Error::AlreadyExists))
             && path_of(&name).exists();

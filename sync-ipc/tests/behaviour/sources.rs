@@ -97,10 +97,10 @@ fn no_panic_is_reachable_from_shared_memory() {
 fn values_are_not_copied_by_atomics_of_different_sizes() {
     let small = ["AtomicU8", "AtomicI8", "AtomicBool", "AtomicU16", "AtomicI16"];
     // Words of this process alone, which no peer maps.
-    let own = ["process/", "pool/", "manager/"];
+    let own = ["process/", "pool/", "manager/", "membership/page.rs"];
     let mut found = Vec::new();
     for (file, number, line) in code() {
-        let of_process = own.iter().any(|folder| file.starts_with(folder));
+        let of_process = own.iter().any(|place| file.starts_with(place));
         if !of_process && small.iter().any(|name| line.contains(name)) {
             found.push((file, number));
         }
