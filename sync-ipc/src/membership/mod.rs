@@ -17,9 +17,10 @@
 //! **`fork` without `exec`** copies the descriptors, so the child keeps its parent's description,
 //! and with it the lock, alive. Two answers:
 //!
-//! * The identity lives in a page that is wiped at a fork, by the kernel or by us ([`page`]). The child
-//!   reads 0 there at its first use of the segment, replaces its copy of the description by a new
-//!   one and claims a slot of its own. It never is its parent, and never owns what its parent held.
+//! * The identity lives in a page that is wiped at a fork, by the kernel or by us ([`page`]). The
+//!   child reads 0 there at its first use of the segment, replaces its copy of the description by a
+//!   new one and claims a slot of its own. It never is its parent, and never owns what its parent
+//!   held.
 //! * A child that never uses the segment keeps the lock for as long as it lives. So a byte that is
 //!   locked is no proof of life: then the process that the participant wrote down is judged
 //!   ([`process`]).

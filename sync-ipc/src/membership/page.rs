@@ -1,9 +1,9 @@
 //! Pages that are wiped at a fork: what this process is in a segment, and its children are not.
 //!
-//! The kernel wipes them (`MADV_WIPEONFORK`), after a bare `clone` too. Some kernels do not know that
-//! advice, and some that are not Linux's own (emulators of user programs among them) take it and do
-//! nothing: a child would be its parent, and hold its locks. So a fork handler (`pthread_atfork`)
-//! wipes them once more, where anything is left to wipe.
+//! The kernel wipes them (`MADV_WIPEONFORK`), after a bare `clone` too. Some kernels do not know
+//! that advice, and some that are not Linux's own (emulators of user programs among them) take it
+//! and do nothing: a child would be its parent, and hold its locks. So a fork handler
+//! (`pthread_atfork`) wipes them once more, where anything is left to wipe.
 //!
 //! It finds them in [`RECORDS`], which changes while other threads fork. A record is made once and
 //! never freed; it names a page from before the page is given out until before it is unmapped. So
@@ -64,8 +64,8 @@ impl Page {
 
     #[inline(always)]
     fn words(&self) -> &Words {
-        // SAFETY: mapped, aligned to a page and of atomics until `self` is dropped. It is wiped in a
-        // fresh process, before any code of users is run there.
+        // SAFETY: mapped, aligned to a page and of atomics until `self` is dropped. It is wiped in
+        // a fresh process, before any code of users is run there.
         unsafe { self.words.as_ref() }
     }
 
