@@ -26,7 +26,7 @@ const MOST: usize = 4096;
 /// A meeting point for a fixed number of parties.
 ///
 /// A party that dies after it arrived, one that runs out of time, and an [`abort`](Self::abort)
-/// break the barrier for all who wait and all who come, until a [`reset`](Self::reset). A party
+/// break the barrier for all parties that wait or arrive, until a [`reset`](Self::reset). A party
 /// that dies before it arrives cannot be told from one that is late: use a timeout.
 ///
 /// ```

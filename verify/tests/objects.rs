@@ -327,9 +327,7 @@ fn channels_of_a_futex() {
     assert_eq!(two_channels(1, 2).expect("both are woken"), [0, 1]);
     assert_eq!(two_channels(3, 1).expect("the first wake is for both"), [0, 1, 2]);
     for lost in [(1, 1), (2, 2)] {
-        assert!(
-            two_channels(lost.0, lost.1).expect_err("one sleeps for ever").contains("deadlock")
-        );
+        assert!(two_channels(lost.0, lost.1).expect_err("one sleeps forever").contains("deadlock"));
     }
 }
 

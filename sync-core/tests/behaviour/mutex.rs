@@ -166,7 +166,7 @@ fn the_longest_timeout_waits() {
     thread::scope(|scope| {
         let waits = scope.spawn(|| lock.try_lock_for(Duration::MAX).is_some());
         thread::sleep(SHORT);
-        assert!(!waits.is_finished(), "for ever, and not at once");
+        assert!(!waits.is_finished(), "forever, and not at once");
         drop(held);
         assert!(waits.join().unwrap());
     });

@@ -5,6 +5,7 @@
 //! what it sleeps in).
 
 use std::collections::BTreeMap;
+use std::io::Write;
 use std::panic::Location;
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::sync::{Mutex, PoisonError};
@@ -31,15 +32,17 @@ pub(crate) fn watch() -> Watchdog {
     let (done, watched) = channel();
     thread::spawn(move || {
         if watched.recv_timeout(LIMIT) == Err(RecvTimeoutError::Timeout) {
-            eprintln!(
-                "watchdog: {test} at {place} has not ended after {LIMIT:?}; where everybody stands:"
+            let mut report = format!(
+                "watchdog: {test} at {place} has not ended after {LIMIT:?}; where each thread is:\n"
             );
             for (thread, text) in NOTES.lock().unwrap_or_else(PoisonError::into_inner).iter() {
-                eprintln!("  {thread}: {text}");
+                report += &format!("  {thread}: {text}\n");
             }
+            report += &threads();
+            // Past the capture of the test's output, which an abort would lose.
+            let _ = std::io::stderr().write_all(report.as_bytes());
             #[cfg(feature = "waits")]
             sync_core::waits::print();
-            print_threads();
             std::process::abort();
         }
     });
@@ -59,8 +62,9 @@ pub(crate) fn note(text: impl Into<String>) {
     NOTES.lock().unwrap_or_else(PoisonError::into_inner).insert(name, text.into());
 }
 
-fn print_threads() {
-    let Ok(tasks) = std::fs::read_dir("/proc/self/task") else { return };
+fn threads() -> String {
+    let mut report = String::new();
+    let Ok(tasks) = std::fs::read_dir("/proc/self/task") else { return report };
     for task in tasks.flatten() {
         let read = |what: &str| std::fs::read_to_string(task.path().join(what)).unwrap_or_default();
         let status = read("status");
@@ -68,11 +72,12 @@ fn print_threads() {
             status.lines().find_map(|line| line.strip_prefix(name)).unwrap_or("?").trim().to_owned()
         };
         let (name, state) = (field("Name:"), field("State:"));
-        eprintln!(
-            "  task {:?} {name}: {state}, in {}, system call {}",
+        report += &format!(
+            "  task {:?} {name}: {state}, in {}, system call {}\n",
             task.file_name(),
             read("wchan").trim(),
             read("syscall").trim()
         );
     }
+    report
 }

@@ -17,7 +17,7 @@ use rustix::io::Errno;
 use rustix::mm::{Advice, MapFlags, ProtFlags, madvise, mmap_anonymous, munmap};
 use sync_core::primitive::atomic::{AtomicU32, AtomicU64};
 
-/// What the page of a member says.
+/// The words of the page of a member.
 #[repr(C)]
 struct Words {
     identity: AtomicU32,
@@ -131,7 +131,8 @@ impl Record {
         loop {
             let at = record.next.map_or(ptr::null(), ptr::from_ref).cast_mut();
             let new = Box::into_raw(record);
-            // Release: the record is complete. Acquire: as above, for the record that came between.
+            // Release: publishes the complete record. Acquire: pairs with that Release, in the
+            // thread that stored the record which came between.
             match RECORDS.compare_exchange(at, new, Ordering::Release, Ordering::Acquire) {
                 // SAFETY: leaked just now, and only shared from here on.
                 Ok(_) => return unsafe { &*new },

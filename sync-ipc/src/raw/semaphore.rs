@@ -140,7 +140,7 @@ impl Permits<'_> {
             }
             if !peers.is_dead(seen & IDENTITY) {
                 alive = seen;
-            // Relaxed: as in `mutex::steal`.
+            // Relaxed: the Acquire in `is_dead` comes after all that the dead holder wrote.
             } else if peers
                 .at(word)
                 .compare_exchange(seen, me, Ordering::Relaxed, Ordering::Relaxed)

@@ -510,7 +510,8 @@ impl Block {
     #[inline(always)]
     pub(crate) fn is_us(&self, identity: u32) -> bool {
         debug_assert_ne!(identity, 0, "what is held was acquired by a participant");
-        // SAFETY: as in `me`. Relaxed: as there.
+        // SAFETY: the word lives as long as the segment. Relaxed: the identity is a number that
+        // this process wrote; nothing is published through it.
         unsafe { self.identity.as_ref() }.load(Ordering::Relaxed) & IDENTITY == identity
     }
 
@@ -535,8 +536,8 @@ impl Deref for Block {
 impl Platform for Block {
     #[inline(always)]
     fn me(&self) -> u32 {
-        // SAFETY: lives as long as the segment. Relaxed: as in `Member::identity`, which this is
-        // the fast half of.
+        // SAFETY: the word lives as long as the segment. Relaxed: the identity is a number that
+        // this process wrote; other processes judge it by the locks of the kernel.
         let identity = unsafe { self.identity.as_ref() }.load(Ordering::Relaxed);
         if identity & IDENTITY != 0 { identity } else { self.become_one() }
     }

@@ -165,8 +165,9 @@ impl EventCount {
 
     /// Chooses up to `count` sleepers, wakes as many, and returns their number.
     fn signal(&self, count: usize) -> usize {
-        // A claim that found a mark, and a close, are Acquire: the sleepers behind the mark are
-        // seen here. A sleeper that marks later finds the end closed.
+        // Relaxed, also below: a claim that found the flag, and a close, are Acquire, so that the
+        // sleepers behind the flag are seen here. A sleeper that sets it later finds the end
+        // closed.
         let mut word = self.word.load(Ordering::Relaxed);
         loop {
             let sleepers = word & SLEEPERS;
@@ -201,7 +202,8 @@ impl EventCount {
         if self.watchers.is_empty() {
             return self.signal(count) > 0;
         }
-        // Relaxed: as in `signal`.
+        // Relaxed: the claim or the close before this was Acquire, so that the sleepers behind its
+        // flag are seen.
         let asleep = self.word.load(Ordering::Relaxed) & SLEEPERS != 0;
         let first = self.watchers.wake_first(asleep);
         let mut chosen = first.chosen;
