@@ -138,7 +138,7 @@ unsafe fn start<'a, F: FnOnce() -> T + 'a, T: 'a>(
     shape: impl FnOnce(&F) -> Option<Shape>,
     site: &'static Location<'static>,
 ) -> JoinHandle<T> {
-    let out = runtime::perform(label(Kind::Spawn, 0, site), None);
+    let out = runtime::request_step(label(Kind::Spawn, 0, site), None);
     // The parts of a thread come before the thread, though it is allocated after the event.
     provenance::before_everything(|| {
         let shape = shape(&f);
@@ -206,7 +206,7 @@ impl<T> JoinHandle<T> {
         let site = Location::caller();
         let mut left = vec![self.tid];
         while let Some(tid) = left.pop() {
-            runtime::perform(label(Kind::Join, u64::from(tid), site), None);
+            runtime::request_step(label(Kind::Join, u64::from(tid), site), None);
             // It has ended, so all that it has spawned are there.
             left.extend(runtime::with(|rt| rt.children(tid)));
         }
@@ -220,7 +220,7 @@ impl<T> JoinHandle<T> {
     /// Never: a thread that panics fails the model.
     #[track_caller]
     pub fn join(self) -> std::thread::Result<T> {
-        runtime::perform(label(Kind::Join, u64::from(self.tid), Location::caller()), None);
+        runtime::request_step(label(Kind::Join, u64::from(self.tid), Location::caller()), None);
         // SAFETY: the thread has ended.
         Ok(unsafe { (*self.packet.0.get()).take() }
             .expect("a thread that has ended has left its result"))
@@ -296,7 +296,7 @@ where
     let value = f(&scope);
     let threads = scope.threads.take();
     for tid in threads {
-        runtime::perform(label(Kind::Join, u64::from(tid), site), None);
+        runtime::request_step(label(Kind::Join, u64::from(tid), site), None);
     }
     value
 }

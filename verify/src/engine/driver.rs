@@ -82,7 +82,7 @@ fn install_hook() {
                 .unwrap_or_else(|| String::from("a panic whose payload is no string"));
             let at = info.location().map_or_else(|| String::from("?"), ToString::to_string);
             if aborts && (message.contains("cannot unwind") || message.contains("during cleanup")) {
-                eprint!("{}", runtime::with(|rt| rt.last_words()));
+                eprint!("{}", runtime::with(|rt| rt.panic_report()));
                 before(info);
                 return;
             }
@@ -259,7 +259,7 @@ fn work(settings: &Settings, model: &Model, shared: &Shared, each: Each<'_>) -> 
         // Relaxed: a hint.
         let asked = rt.ex.stack.len() > 1 && shared.hungry.load(Ordering::Relaxed);
         if (asked || runs % 256 == 0 || end == End::Failed || settings.max_executions.is_some())
-            && !tell(settings, shared, &mut rt, &mut runs, &mut done)
+            && !share_progress(settings, shared, &mut rt, &mut runs, &mut done)
         {
             return summary;
         }
@@ -300,7 +300,7 @@ fn take(
 
 /// Gives graphs to those that have none, looks at the limits and says how far it is. `false` when
 /// the worker has to stop.
-fn tell(
+fn share_progress(
     settings: &Settings,
     shared: &Shared,
     rt: &mut Runtime,

@@ -180,7 +180,10 @@ impl Header {
             self.freed();
             if seen {
                 // Acquire: pairs with the Release of the other drops.
-                runtime::perform(Label::new(Kind::Fence, Rmw::Swap, Ordering::Acquire, site), None);
+                runtime::request_step(
+                    Label::new(Kind::Fence, Rmw::Swap, Ordering::Acquire, site),
+                    None,
+                );
             }
         }
         last
@@ -254,7 +257,10 @@ impl<T> Arc<T> {
     fn take(this: Arc<T>, site: &'static Location<'static>) -> T {
         if this.header.counts() {
             // Acquire: pairs with the Release of the other drops.
-            runtime::perform(Label::new(Kind::Fence, Rmw::Swap, Ordering::Acquire, site), None);
+            runtime::request_step(
+                Label::new(Kind::Fence, Rmw::Swap, Ordering::Acquire, site),
+                None,
+            );
         }
         Header::change(&this.header.strong, -1);
         this.header.freed();

@@ -112,7 +112,7 @@ impl<T: Word> Cell<T> {
             runtime::refuse_strangers(&self.tag, site);
             return self.outside(&label);
         }
-        runtime::perform(label, Some(Object::Tagged(&self.tag, self.initial())))
+        runtime::request_step(label, Some(Object::Tagged(&self.tag, self.initial())))
     }
 
     /// Outside of a model the object is an ordinary atomic.
@@ -509,7 +509,7 @@ pub fn fence(order: Ordering) {
         return;
     }
     let site = Location::caller();
-    runtime::perform(
+    runtime::request_step(
         Label { native: false, ..Label::new(Kind::Fence, Rmw::Swap, order, site) },
         None,
     );
@@ -540,7 +540,7 @@ impl AtomicU64 {
 impl AtomicU32 {
     /// An event on this word that is not one of its methods'.
     pub(crate) fn request(&self, label: Label) -> Outcome {
-        runtime::perform(
+        runtime::request_step(
             Label { bits: 32, ..label },
             Some(Object::Tagged(&self.0.tag, self.0.initial())),
         )

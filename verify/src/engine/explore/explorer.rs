@@ -14,7 +14,7 @@
 //! revisits out of it are: they are how the second of two `fetch_add` gets before the first.
 
 use super::preemption_bound::Preemptions;
-use super::replay::{Step, What};
+use super::replay::{Step, StepKind};
 use super::wait_queue;
 use crate::engine::memory_model::consistency::{Psc, coherent};
 use crate::engine::memory_model::event::{
@@ -135,9 +135,9 @@ impl Explorer {
         let mut g = std::mem::take(&mut self.graph);
         let id = g.append(tid, label);
         match label.kind {
-            Kind::Load => self.add_load(&mut g, id),
-            Kind::Store => self.add_store(&mut g, id),
-            Kind::Rmw => self.add_rmw(&mut g, id),
+            Kind::Load => self.choose_write_for_load(&mut g, id),
+            Kind::Store => self.choose_place_for_store(&mut g, id),
+            Kind::Rmw => self.choose_write_for_rmw(&mut g, id),
             Kind::Choose => {
                 g.update_clocks(id);
                 if self.no_alternatives {
@@ -197,28 +197,28 @@ impl Explorer {
     }
 
     /// Adds the next event of thread `tid` as a replay string says. Fails when it cannot be.
-    pub(crate) fn add_as_told(&mut self, tid: u32, label: Label, step: &Step) -> Option<Id> {
+    pub(crate) fn add_replayed(&mut self, tid: u32, label: Label, step: &Step) -> Option<Id> {
         let mut g = std::mem::take(&mut self.graph);
         let id = g.append(tid, label);
         let fits = |w: Id| w == INIT || (w < id && g.ev(w).wrote && g.ev(w).label.loc == label.loc);
-        let ok = match (label.kind, step.what) {
-            (Kind::Load | Kind::Rmw, What::Read(w)) if fits(w) => {
+        let ok = match (label.kind, step.kind) {
+            (Kind::Load | Kind::Rmw, StepKind::Read(w)) if fits(w) => {
                 link_read(&mut g, id, w, step.choice);
                 true
             }
-            (Kind::Store, What::WriteAfter(w)) if fits(w) => {
+            (Kind::Store, StepKind::WriteAfter(w)) if fits(w) => {
                 let pos = g.pos(w) + 1;
                 g.ev_mut(id).wval = label.a;
                 g.insert_mo(id, pos);
                 g.update_clocks(id);
                 true
             }
-            (Kind::Choose, What::Choose(n)) => {
+            (Kind::Choose, StepKind::Choose(n)) => {
                 g.ev_mut(id).choice = n;
                 g.update_clocks(id);
                 true
             }
-            (Kind::Woken, What::Nothing) => match wait_queue::taken_by(&g, label.a) {
+            (Kind::Woken, StepKind::Nothing) => match wait_queue::taken_by(&g, label.a) {
                 Some(w) => {
                     g.ev_mut(id).rf = w;
                     g.update_clocks(id);
@@ -246,7 +246,7 @@ impl Explorer {
 
     /// Picks the write that a load reads from: the newest one here, and each other one that
     /// coherence permits in a graph of its own, which is put aside.
-    fn add_load(&mut self, g: &mut Graph, id: Id) {
+    fn choose_write_for_load(&mut self, g: &mut Graph, id: Id) {
         let loc = g.ev(id).label.loc;
         let (floor, newest) = self.range(g, id);
         for pos in floor..newest {
@@ -261,7 +261,7 @@ impl Explorer {
 
     /// Picks the place of a store in the order of its location: the end here, and each other place
     /// in a graph of its own. Earlier loads that may read from it are revisited.
-    fn add_store(&mut self, g: &mut Graph, id: Id) {
+    fn choose_place_for_store(&mut self, g: &mut Graph, id: Id) {
         let label = g.ev(id).label;
         let (floor, newest) = self.range(g, id);
         let e = g.ev_mut(id);
@@ -281,10 +281,10 @@ impl Explorer {
         self.wake_ready(g, label.loc);
     }
 
-    /// Picks the write that a read-modify-write reads from, as [`add_load`](Self::add_load) does;
+    /// Picks the write that a read-modify-write reads from, as [`choose_write_for_load`](Self::choose_write_for_load) does;
     /// its own write follows that write immediately. Where another one follows already, that one is
     /// revisited.
-    fn add_rmw(&mut self, g: &mut Graph, id: Id) {
+    fn choose_write_for_rmw(&mut self, g: &mut Graph, id: Id) {
         let label = g.ev(id).label;
         let loc = label.loc;
         let (floor, newest) = self.range(g, id);

@@ -10,7 +10,7 @@
 //! Events that loom does not have share the bound, since each of them would multiply the executions
 //! within it: a weak failure, a spurious wake-up, a timeout while others could run, and a failed
 //! read-modify-write that saw an old value although a newer write comes before it in every order.
-//! Each costs [`SURPRISE`] preemptions, or all of a smaller bound.
+//! Each costs [`UNKNOWN_PRICE`] preemptions, or all of a smaller bound.
 //!
 //! To bound them is not to explore everything. What is kept includes what loom keeps with the same
 //! `LOOM_MAX_PREEMPTIONS`; source: Marmanis, Kokologiannakis, Vafeiadis, "Reconciling Preemption
@@ -23,7 +23,7 @@ use std::collections::HashMap;
 
 /// The price of an event that loom does not have. With the usual bound of two it comes in an
 /// execution that has no preemption.
-const SURPRISE: usize = 2;
+const UNKNOWN_PRICE: usize = 2;
 
 /// Buffers that live as long as the checker.
 #[derive(Debug, Default)]
@@ -38,8 +38,8 @@ impl Preemptions {
     /// Returns whether the execution needs no more than `bound`, with the slack.
     pub(crate) fn within(&mut self, g: &Graph, bound: usize) -> bool {
         let slack = g.threads.len().saturating_sub(2);
-        let surprises = g.events.iter().filter(|e| surprises(g, e)).count();
-        let price = surprises * SURPRISE.min(bound.max(1));
+        let unknown = g.events.iter().filter(|e| is_unknown_to_loom(g, e)).count();
+        let price = unknown * UNKNOWN_PRICE.min(bound.max(1));
         let Some(left) = (bound + slack).checked_sub(price) else { return false };
         self.done.clear();
         self.done.resize(g.threads.len(), 0);
@@ -99,7 +99,7 @@ impl Preemptions {
 }
 
 /// Returns whether an event is one that loom does not have.
-fn surprises(g: &Graph, e: &Event) -> bool {
+fn is_unknown_to_loom(g: &Graph, e: &Event) -> bool {
     match e.label.kind {
         Kind::Choose => e.choice > 0 && matches!(e.label.b, SPURIOUS | TIMEOUT),
         Kind::Rmw if !e.wrote && !e.waiting && !e.label.rmw.is_queue() => {

@@ -24,13 +24,13 @@ use std::fmt::Write;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Step {
     pub tid: u32,
-    pub what: What,
+    pub kind: StepKind,
     pub choice: u32,
     pub fired: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum What {
+pub(crate) enum StepKind {
     Nothing,
     Create(u32),
     Read(Id),
@@ -112,15 +112,15 @@ pub(crate) fn decode(text: &str) -> Result<(Vec<Step>, Vec<Fact>), String> {
         let from = || {
             if rest == "i" { Ok(INIT) } else { number().and_then(earlier) }
         };
-        let what = match part.as_bytes()[at] {
-            b'n' => What::Nothing,
-            b'c' => What::Create(number()?),
-            b'r' => What::Read(from()?),
-            b'w' => What::WriteAfter(from()?),
-            b'x' => What::Choose(number()?),
+        let kind = match part.as_bytes()[at] {
+            b'n' => StepKind::Nothing,
+            b'c' => StepKind::Create(number()?),
+            b'r' => StepKind::Read(from()?),
+            b'w' => StepKind::WriteAfter(from()?),
+            b'x' => StepKind::Choose(number()?),
             _ => return Err(bad()),
         };
-        steps.push(Step { tid, what, choice, fired });
+        steps.push(Step { tid, kind, choice, fired });
     }
     Ok((steps, facts))
 }

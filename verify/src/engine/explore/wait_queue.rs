@@ -81,7 +81,7 @@ fn places(g: &Graph, loc: u32, len: u32) -> Vec<Place> {
 }
 
 /// The places before the wake `e` that it is about, as a mask.
-fn met(g: &Graph, e: &Event) -> u64 {
+fn matching_places(g: &Graph, e: &Event) -> u64 {
     let queue = places(g, e.label.loc, e.pos - 1);
     let meets =
         |(i, place): (usize, &Place)| u64::from(place.channels & e.label.channels != 0) << i;
@@ -92,9 +92,9 @@ fn binomial(n: u64, k: u64) -> u64 {
     (0..k).fold(1, |acc, i| acc * (n - i) / (i + 1))
 }
 
-/// The `index`-th set of `k` among the places in `met`, as a mask; the first is that of the oldest.
-fn subset(met: u64, k: u64, mut index: u64) -> u64 {
-    let (mut mask, mut left, mut rest) = (0, k, met);
+/// The `index`-th set of `k` among the places in `matching`, as a mask; the first is that of the oldest.
+fn subset(matching: u64, k: u64, mut index: u64) -> u64 {
+    let (mut mask, mut left, mut rest) = (0, k, matching);
     while left > 0 && rest != 0 {
         let place = rest & rest.wrapping_neg();
         rest ^= place;
@@ -118,9 +118,9 @@ pub(in crate::engine) fn evaluate(g: &mut Graph, id: Id) {
     }
     let (rval, wval) = match e.label.rmw {
         Rmw::Wake => {
-            let met = met(g, &e);
-            let k = u64::from(met.count_ones()).min(e.label.a);
-            (k, subset(met, k, u64::from(e.choice)))
+            let matching = matching_places(g, &e);
+            let k = u64::from(matching.count_ones()).min(e.label.a);
+            (k, subset(matching, k, u64::from(e.choice)))
         }
         Rmw::Leave => {
             let queue = places(g, e.label.loc, e.pos - 1);
@@ -139,7 +139,7 @@ pub(in crate::engine) fn choices(g: &Graph, id: Id) -> u32 {
     if !is_queue(e) || e.label.rmw != Rmw::Wake {
         return 1;
     }
-    let n = u64::from(met(g, e).count_ones());
+    let n = u64::from(matching_places(g, e).count_ones());
     binomial(n, n.min(e.label.a)) as u32
 }
 

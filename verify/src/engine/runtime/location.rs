@@ -131,7 +131,7 @@ pub(super) struct Run {
     exec: AtomicU64,
     /// A thread has been there that must not.
     intruded: AtomicBool,
-    stranger: Mutex<Option<String>>,
+    foreign_access: Mutex<Option<String>>,
 }
 
 static RUNS: Mutex<Vec<Weak<Run>>> = Mutex::new(Vec::new());
@@ -160,12 +160,12 @@ impl Run {
     }
 
     /// Returns what a thread did that is not one of the model's.
-    pub(super) fn stranger(&self) -> Option<String> {
+    pub(super) fn foreign_access(&self) -> Option<String> {
         if !self.intruded.load(Ordering::Relaxed) {
             return None;
         }
         self.intruded.store(false, Ordering::Relaxed);
-        lock(&self.stranger).take()
+        lock(&self.foreign_access).take()
     }
 }
 
@@ -188,7 +188,7 @@ pub(crate) fn refuse_strangers(tag: &Tag, site: &'static Location<'static>) {
         "the thread `{name}` of the system uses an object of the model at {site}: threads of a \
          model are made by the checker's own `thread::spawn`"
     );
-    *lock(&run.stranger) = Some(message.clone());
+    *lock(&run.foreign_access) = Some(message.clone());
     run.intruded.store(true, Ordering::Relaxed);
     panic!("{message}");
 }

@@ -10,7 +10,7 @@
 //! | file | what it holds |
 //! |---|---|
 //! | `schedule` | an execution from its start to its end |
-//! | `perform` | the request of a thread for a step |
+//! | `request` | the request of a thread for a step |
 //! | `step` | a step of a thread: replayed, or a new event |
 //! | `location` | ties objects of the model to locations of the graph |
 //! | `object` | the words and queues that the checker's own types stand on |
@@ -26,9 +26,9 @@ mod crash;
 mod drain;
 mod location;
 pub(crate) mod object;
-mod perform;
 pub(crate) mod provenance;
 pub(crate) mod race;
+mod request;
 mod schedule;
 mod spin;
 mod stacks;
@@ -37,7 +37,7 @@ pub(crate) mod symmetry;
 mod watchdog;
 
 pub(crate) use location::{Object, Tag, exclusive, peek, refuse_strangers, seen};
-pub(crate) use perform::perform;
+pub(crate) use request::request_step;
 
 use crate::engine::explore::explorer::Explorer;
 use crate::engine::explore::mutation::Change;
@@ -477,7 +477,7 @@ impl Runtime {
 
     /// The panics of the current thread, for a program that is about to abort: a panic in a drop
     /// while another one unwinds cannot be caught.
-    pub(crate) fn last_words(&self) -> String {
+    pub(crate) fn panic_report(&self) -> String {
         let mine = self.panics.iter().filter(|p| p.0 == self.cur);
         mine.map(|(t, message, at)| {
             format!("thread {t} of the model panicked at {at}:\n{message}\n")

@@ -33,7 +33,7 @@ impl Word {
     ) -> Outcome {
         let label =
             Label { a, b, fail: Ordering::Relaxed, ..Label::new(Kind::Rmw, rmw, ord, site) };
-        runtime::perform(label, self.object())
+        runtime::request_step(label, self.object())
     }
 
     /// A read-modify-write that waits until it can write.
@@ -52,7 +52,7 @@ impl Word {
             awaits: true,
             ..Label::new(Kind::Rmw, rmw, ord, site)
         };
-        runtime::perform(label, self.object());
+        runtime::request_step(label, self.object());
     }
 
     /// As `wait`, but gives up when nothing else can run. Says whether it wrote.
@@ -72,16 +72,16 @@ impl Word {
             timed: true,
             ..Label::new(Kind::Rmw, rmw, ord, site)
         };
-        runtime::perform(label, self.object()).wrote
+        runtime::request_step(label, self.object()).wrote
     }
 
     pub(crate) fn store(&self, value: u64, ord: Ordering, site: &'static Location<'static>) {
         let label = Label { a: value, ..Label::new(Kind::Store, Rmw::Swap, ord, site) };
-        runtime::perform(label, self.object());
+        runtime::request_step(label, self.object());
     }
 
     pub(crate) fn load(&self, ord: Ordering, site: &'static Location<'static>) -> u64 {
-        runtime::perform(Label::new(Kind::Load, Rmw::Swap, ord, site), self.object()).value
+        runtime::request_step(Label::new(Kind::Load, Rmw::Swap, ord, site), self.object()).value
     }
 
     pub(crate) fn peek(&self) -> u64 {
@@ -111,7 +111,7 @@ impl Queue<'_> {
     fn perform(&self, rmw: Rmw, a: u64, b: u64, site: &'static Location<'static>) -> Outcome {
         let label =
             Label { channels: self.1, a, b, ..Label::new(Kind::Rmw, rmw, Ordering::Relaxed, site) };
-        runtime::perform(label, Some(self.0))
+        runtime::request_step(label, Some(self.0))
     }
 
     /// Takes a place. `compared`: the event before was the comparison of a futex wait.
@@ -142,7 +142,7 @@ impl Queue<'_> {
             timed,
             ..Label::new(Kind::Woken, Rmw::Leave, Ordering::Relaxed, site)
         };
-        let out = runtime::perform(label, Some(self.0));
+        let out = runtime::request_step(label, Some(self.0));
         // A wait that timed out is in the graph as having left the queue.
         !out.wrote || out.value == 0
     }
@@ -181,12 +181,12 @@ pub(crate) fn choose(n: u64, what: u64, site: &'static Location<'static>) -> u32
     }
     let label =
         Label { a: n, b: what, ..Label::new(Kind::Choose, Rmw::Swap, Ordering::Relaxed, site) };
-    runtime::perform(label, None).choice
+    runtime::request_step(label, None).choice
 }
 
 /// Lets virtual time pass.
 pub(crate) fn tick(nanos: u64, site: &'static Location<'static>) {
-    runtime::perform(
+    runtime::request_step(
         Label { a: nanos, ..Label::new(Kind::Tick, Rmw::Swap, Ordering::Relaxed, site) },
         None,
     );

@@ -2,7 +2,7 @@
 //! can.
 
 use super::{EXEC_BLOCK, End, NEXT_EXEC, RUNTIME, Runtime, State, Thread};
-use crate::engine::explore::replay::What;
+use crate::engine::explore::replay::StepKind;
 use crate::engine::explore::wait_queue;
 use crate::engine::memory_model::event::{Event, INIT, Id, Kind};
 use crate::engine::memory_model::fact::Fact;
@@ -79,10 +79,10 @@ impl Runtime {
     ) -> u32 {
         let known =
             (1..self.ex.graph.threads.len()).find(|&t| self.ex.graph.threads[t].spawn == spawn);
-        let told = self.guide.as_ref().and_then(|g| g.get(spawn as usize)).map(|step| step.what);
+        let told = self.guide.as_ref().and_then(|g| g.get(spawn as usize)).map(|step| step.kind);
         let tid = match (known, told) {
             (Some(t), _) => t as u32,
-            (None, Some(What::Create(tid))) => {
+            (None, Some(StepKind::Create(tid))) => {
                 self.ex.graph.add_thread_at(tid, spawn);
                 tid
             }
@@ -173,8 +173,8 @@ impl Runtime {
                 (*rt).cur = t;
                 let ended = Runtime::resume(rt, t);
                 let this = &mut *rt;
-                if let Some(stranger) = this.run.stranger() {
-                    this.fail(failure::Kind::Misuse(stranger));
+                if let Some(foreign_access) = this.run.foreign_access() {
+                    this.fail(failure::Kind::Misuse(foreign_access));
                 }
                 if this.failure.is_some() {
                     return End::Failed;
@@ -359,7 +359,7 @@ impl Runtime {
                 .pending
                 .as_ref()
                 .is_some_and(|l| wait_queue::taken_by(&self.ex.graph, l.a).is_some()),
-            State::Spin => self.news(t as usize, thread.spin.from, thread.pos),
+            State::Spin => self.has_newer_write(t as usize, thread.spin.from, thread.pos),
             State::Yield => false,
             State::Vacant
             | State::Stuck

@@ -7,7 +7,7 @@
 //! like any other from then on. If not, in [`ENDLESS`] rounds, it is a loop that waits.
 
 use super::{Runtime, State};
-use crate::engine::explore::replay::{Step, What};
+use crate::engine::explore::replay::{Step, StepKind};
 use crate::engine::memory_model::event::{Id, Kind, Label, NONE, apply};
 use crate::engine::memory_model::fact::Fact;
 use crate::engine::memory_model::graph::Graph;
@@ -90,7 +90,7 @@ impl Runtime {
                 Runtime::switch(rt);
                 return;
             }
-            if this.replaying || !this.news(t, from, pos) {
+            if this.replaying || !this.has_newer_write(t, from, pos) {
                 this.threads[t].state = State::Spin;
                 this.threads[t].spin.from = from;
                 Runtime::switch(rt);
@@ -156,7 +156,7 @@ impl Runtime {
         let waits = |&t: &usize| self.threads[t].state == State::Until;
         let passed_over = |t: usize| {
             let thread = &self.threads[t];
-            self.news(t, thread.spin.from, thread.pos)
+            self.has_newer_write(t, thread.spin.from, thread.pos)
         };
         let mut waiting = (0..self.threads.len()).filter(waits);
         (waiting.clone().next(), waiting.any(passed_over))
@@ -255,14 +255,14 @@ impl Runtime {
 
     /// Returns whether one of the reads among the events `from..to` of a thread could see something
     /// newer.
-    pub(super) fn news(&self, t: usize, from: u32, to: u32) -> bool {
+    pub(super) fn has_newer_write(&self, t: usize, from: u32, to: u32) -> bool {
         let g = &self.ex.graph;
         g.threads[t].events[from as usize..to as usize].iter().any(|&id| {
             let e = g.ev(id);
             e.reads() && {
                 let seen = if e.wrote { e.pos } else { g.pos(e.rf) };
                 let mo = &g.locs[e.label.loc as usize].mo;
-                // One's own idle writes are no news.
+                // One's own idle writes do not count.
                 mo[seen as usize..].iter().any(|&w| g.ev(w).tid as usize != t)
             }
         })
@@ -299,7 +299,7 @@ fn repeated(g: &Graph, row: &[Id], loc: u32, site: &'static Location<'static>) -
 impl Runtime {
     /// Returns whether the step `id` of the current thread, just done, is a round of a loop that
     /// waits without saying so.
-    pub(super) fn goes_round(&mut self, id: Id) -> bool {
+    pub(super) fn repeats_read(&mut self, id: Id) -> bool {
         if self.limits.rounds == u32::MAX || self.guide.is_some() {
             return false;
         }
@@ -349,6 +349,6 @@ impl Runtime {
         if writes || !matches!(label.kind, Kind::Load | Kind::Rmw) {
             return Err(Fact::Ends(site));
         }
-        Ok(Step { tid: t as u32, what: What::Read(rf), choice: 0, fired: false })
+        Ok(Step { tid: t as u32, kind: StepKind::Read(rf), choice: 0, fired: false })
     }
 }

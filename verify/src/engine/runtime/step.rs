@@ -75,7 +75,7 @@ impl Runtime {
                         if label.kind == Kind::Join {
                             this.has_joined(label.a as u32);
                         }
-                        if this.goes_round(outcome.event) {
+                        if this.repeats_read(outcome.event) {
                             Runtime::relax(rt);
                         }
                         return outcome;
@@ -158,7 +158,7 @@ impl Runtime {
                 this.ex.no_alternatives = std::mem::take(&mut this.skip) || this.paused;
                 let id = match turn {
                     None => this.ex.add(t as u32, label),
-                    Some(step) => match this.ex.add_as_told(t as u32, label, &step) {
+                    Some(step) => match this.ex.add_replayed(t as u32, label, &step) {
                         Some(id) => id,
                         None => {
                             this.replay_diverged();
@@ -197,7 +197,7 @@ impl Runtime {
                 let out = outcome(id, this.ex.graph.ev(id));
                 if this.draining {
                     Runtime::switch(rt);
-                } else if this.goes_round(id) {
+                } else if this.repeats_read(id) {
                     Runtime::relax(rt);
                 }
                 return out;

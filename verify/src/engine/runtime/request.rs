@@ -6,7 +6,7 @@ use crate::engine::memory_model::event::Label;
 
 /// Requests an event. `object` is what it acts on, with its value while no thread has touched it.
 #[inline]
-pub(crate) fn perform(label: Label, object: Option<Object<'_>>) -> Outcome {
+pub(crate) fn request_step(label: Label, object: Option<Object<'_>>) -> Outcome {
     let rt = current().unwrap_or_else(|| {
         panic!("an object of the model checker was used outside of `model` at {}", label.site)
     });
