@@ -13,11 +13,11 @@ use sync_ipc::{
     ShareableList, TrustedSegment,
 };
 
-use crate::Random;
 use crate::processes::fork;
 use crate::watchdog;
+use crate::{Random, rounds};
 
-const MUTATIONS: usize = 120_000;
+const MUTATIONS: u64 = 120_000;
 
 struct World {
     segment: Segment,
@@ -191,9 +191,10 @@ fn operate(world: &World, random: &mut Random, in_place: bool) -> Option<()> {
 fn scribbling_over_the_segment() {
     let _watchdog = watchdog::watch();
     let mut random = Random::new("scribbling");
+    let mutations = rounds(MUTATIONS);
     let mut child = fork(|| {
         let mut done = 0;
-        while done < MUTATIONS {
+        while done < mutations {
             let world = world();
             for _ in 0..60 {
                 for _ in 0..4 {
@@ -206,7 +207,7 @@ fn scribbling_over_the_segment() {
         0
     });
     assert_eq!(child.join(), 0, "a panic is 101, a crash is minus its signal");
-    println!("scribbling: {MUTATIONS} mutations");
+    println!("scribbling: {mutations} mutations");
 }
 
 /// Each word of the segment at the ends of its numbers, where sums and differences overflow. A

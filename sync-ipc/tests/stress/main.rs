@@ -9,6 +9,12 @@ mod watchdog;
 mod hostile;
 mod soak;
 
+/// A number of rounds, or `SYNC_IPC_DIVISOR`-th of them, for a processor that is emulated.
+fn rounds(all: u64) -> u64 {
+    let divisor = std::env::var("SYNC_IPC_DIVISOR").ok();
+    all / divisor.and_then(|divisor| divisor.parse().ok()).unwrap_or(1).max(1)
+}
+
 /// A small generator, so that a run can be repeated: `SYNC_SEED=<n>`.
 struct Random(u64);
 

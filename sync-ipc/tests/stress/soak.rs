@@ -9,9 +9,9 @@ use std::time::{Duration, Instant};
 
 use sync_ipc::{LockError, Mutex, Queue, RecvError, Segment, Semaphore};
 
-use crate::Random;
 use crate::processes::{Child, FOR_EVER, fork};
 use crate::watchdog;
+use crate::{Random, rounds};
 
 const NUMBERS: u64 = 100_000;
 const WORKERS: usize = 4;
@@ -61,8 +61,9 @@ fn kill_stop_continue() {
         permits: Semaphore::create(&segment, "permits", 3, 3).expect("room"),
     };
     let mut workers: Vec<Child> = (0..WORKERS).map(|_| fork(|| world.worker())).collect();
-    let mut seen = vec![0_u32; NUMBERS as usize];
-    let (mut next, mut missing) = (0, NUMBERS as usize);
+    let numbers = rounds(NUMBERS);
+    let mut seen = vec![0_u32; numbers as usize];
+    let (mut next, mut missing) = (0, numbers as usize);
     let (mut kills, mut stops) = (0, 0);
     let mut attack = Instant::now();
     // Whether a number came since the last attack. Where a process takes long to come to its work,
@@ -73,7 +74,7 @@ fn kill_stop_continue() {
     let mut heard = Instant::now();
     while missing > 0 {
         assert!(heard.elapsed() < FOR_EVER, "{missing} numbers missing, and nothing moves");
-        while next < NUMBERS && world.todo.try_put(next).is_ok() {
+        while next < numbers && world.todo.try_put(next).is_ok() {
             next += 1;
         }
         match world.done.get_timeout(Duration::from_millis(1)) {
@@ -108,7 +109,7 @@ fn kill_stop_continue() {
     drop(workers);
     let doubled: u32 = seen.iter().map(|count| count - 1).sum();
     println!(
-        "soak: {NUMBERS} numbers, {kills} kills, {stops} stops, {doubled} delivered again, \
+        "soak: {numbers} numbers, {kills} kills, {stops} stops, {doubled} delivered again, \
          longest silence {longest:?}"
     );
     assert!(doubled <= kills, "more were delivered again than workers died");
