@@ -40,6 +40,19 @@ pub(crate) struct View {
     len: usize,
 }
 
+/// What memory may be read and written as.
+///
+/// # Safety
+///
+/// Every bit pattern is valid, accesses by several threads are no race (invariant 2), and the
+/// alignment is the size, a power of two.
+unsafe trait Word {}
+
+// SAFETY: an atomic of 4 bytes, aligned to them.
+unsafe impl Word for AtomicU32 {}
+// SAFETY: an atomic of 8 bytes, aligned to them on every processor, unlike a `u64`.
+unsafe impl Word for AtomicU64 {}
+
 // SAFETY: the memory is accessed as invariant 2 says, and stays mapped for as long as the view is
 // used (invariant 1).
 unsafe impl Send for View {}
@@ -111,25 +124,27 @@ impl View {
     }
 
     #[inline(always)]
-    fn at<A>(&self, offset: usize) -> &A {
+    fn at<A: Word>(&self, offset: usize) -> &A {
         let size = size_of::<A>();
         if offset & (size - 1) != 0 || offset > self.len || size > self.len - offset {
             out_of_range(size, offset, self.len);
         }
         // SAFETY: in bounds and aligned (invariant 3), mapped for as long as the borrow of `self`
-        // (invariant 1), and `A` is one of the atomics below, for which every bit pattern is valid
-        // and shared writes are no race (invariant 2).
+        // (invariant 1), and `A` is a `Word`, for which every bit pattern is valid and shared writes
+        // are no race (invariant 2).
         unsafe { self.base.add(offset).cast().as_ref() }
     }
 
     #[inline(always)]
-    fn row<A>(&self, offset: usize, count: usize) -> &[A] {
+    fn row<A: Word>(&self, offset: usize, count: usize) -> &[A] {
         let size = size_of::<A>();
-        let bytes = count * size;
+        let bytes = count.saturating_mul(size);
         if offset & (size - 1) != 0 || offset > self.len || bytes > self.len - offset {
             out_of_range(bytes, offset, self.len);
         }
-        // SAFETY: as in `at`, for each of the words.
+        // SAFETY: all words are in bounds and aligned (invariant 3), mapped for as long as the
+        // borrow of `self` (invariant 1), and every bit pattern is valid for a `Word` and shared
+        // writes are no race (invariant 2).
         unsafe { core::slice::from_raw_parts(self.base.add(offset).cast().as_ptr(), count) }
     }
 
