@@ -16,7 +16,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, fcntl_get_seals, fstat, memfd_create};
-use sync_core::primitive::atomic::{self, AtomicU32, Ordering};
+use sync_core::primitive::atomic::{self, AtomicU32, AtomicUsize, Ordering};
 use sync_core::primitive::futex::{Deadline, shared};
 
 use self::header::{DIRECTORY_COUNT, DIRECTORY_LOCK, ENTRIES, Entry, Nonce, OBJECTS};
@@ -53,10 +53,18 @@ const SEALS: SealFlags = SealFlags::SHRINK.union(SealFlags::GROW).union(SealFlag
 /// assert_eq!(Mutex::<u64>::open(&theirs, "counter")?.lock().unwrap().get(), 1);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Clone)]
-pub struct Segment(Arc<Core>);
+pub struct Segment(Arc<Core>, Holds);
+
+/// Whether a handle holds the segment's name.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Holds {
+    Name,
+    Nothing,
+}
 
 struct Core {
+    /// The number of handles that hold the name.
+    names: AtomicUsize,
     /// First, so that the lock that shows that we live goes before the name does.
     member: Member,
     registration: OnceLock<name::Registration>,
@@ -74,6 +82,13 @@ impl Core {
             None => Ok(()),
         })
     }
+
+    /// Ends the holding of the name, which `record` stands for, if it has not been ended.
+    fn leave_name(&self, record: &AtomicU32) {
+        if let Some(registration) = self.registration.get() {
+            registration.leave(record);
+        }
+    }
 }
 
 impl Drop for Core {
@@ -82,8 +97,25 @@ impl Drop for Core {
         // says so.
         let record = self.member.name_record();
         self.member.leave(&self.map);
-        if let Some(registration) = self.registration.get() {
-            registration.leave(record);
+        self.leave_name(record);
+    }
+}
+
+impl Clone for Segment {
+    fn clone(&self) -> Self {
+        self.another(self.1)
+    }
+}
+
+impl Drop for Segment {
+    fn drop(&mut self) {
+        // Relaxed: as in `Arc`, but nothing is freed here. If other handles are left, they are the
+        // helper thread's, and the name must not wait for its next turn.
+        if self.1 == Holds::Name
+            && self.0.names.fetch_sub(1, Ordering::Relaxed) == 1
+            && Arc::strong_count(&self.0) > 1
+        {
+            self.0.leave_name(self.0.member.name_record());
         }
     }
 }
@@ -206,7 +238,21 @@ impl Segment {
     ) -> Result<Self> {
         let member = Member::join(memfd.as_fd(), &map, header::TABLE_AT)?;
         let registration = registration.map(OnceLock::from).unwrap_or_default();
-        Ok(Self(Arc::new(Core { member, registration, memfd, map })))
+        let names = AtomicUsize::new(1);
+        Ok(Self(Arc::new(Core { names, member, registration, memfd, map }), Holds::Name))
+    }
+
+    /// A handle of the same participant that does not hold the segment's name.
+    fn nameless(&self) -> Self {
+        self.another(Holds::Nothing)
+    }
+
+    fn another(&self, holds: Holds) -> Self {
+        if holds == Holds::Name {
+            // Relaxed: a handle is there, so the number is not 0.
+            self.0.names.fetch_add(1, Ordering::Relaxed);
+        }
+        Self(Arc::clone(&self.0), holds)
     }
 
     /// Removes a name. The processes that hold the segment keep it.
@@ -493,6 +539,16 @@ impl Block {
 
     pub(crate) fn segment(&self) -> &Segment {
         &self.segment
+    }
+
+    /// A handle of the same object that does not hold the segment's name: for a thread of ours.
+    pub(crate) fn nameless(&self) -> Self {
+        Self {
+            segment: self.segment.nameless(),
+            view: self.view,
+            identity: self.identity,
+            parameter: self.parameter,
+        }
     }
 
     /// Returns the offset of the object in the segment.
