@@ -20,6 +20,7 @@ use sync_core::primitive::atomic::{self, AtomicU32, AtomicUsize, Ordering};
 use sync_core::primitive::futex::{Deadline, shared};
 
 use self::header::{DIRECTORY_COUNT, DIRECTORY_LOCK, ENTRIES, Entry, Nonce, OBJECTS};
+pub(crate) use self::header::{LOCK_OF_AN_ARRAY, name_of_lock};
 use crate::error::{Error, OrIo, Result};
 use crate::membership::Member;
 use crate::membership::process::Life;
@@ -308,7 +309,9 @@ impl Segment {
         self.place_all([placement], |[block]| initialise(block)).map(|[block]| block)
     }
 
-    /// Places several new objects in one step: all of them, or none.
+    /// Places several new objects: all of them, or none. A process that is killed in here may leave
+    /// the first of them, if entries of removed objects are used again. If that is the lock of an
+    /// array, the next call removes it.
     pub(crate) fn place_all<const N: usize>(
         &self,
         placements: [Placement<'_>; N],
@@ -321,7 +324,11 @@ impl Segment {
             *entry = Entry { name: object_name(name)?, kind, offset: 0, size, parameter };
         }
         self.with_directory(|| {
-            let entries = self.entries()?;
+            let mut entries = self.entries()?;
+            for at in header::locks_without_array(&entries) {
+                header::remove_entry(map, at);
+                entries[at].name = Entry::EMPTY.name;
+            }
             let mut end = entries.iter().map(Entry::end).max().unwrap_or(OBJECTS);
             for entry in &mut new {
                 if entries.iter().any(|other| other.name == entry.name) {
@@ -333,11 +340,11 @@ impl Segment {
                 }
                 end = entry.end();
             }
-            // The entry of a removed object is used again by an object that is placed alone.
-            // Several are placed in one step by being counted.
-            let free = entries.iter().position(Entry::is_free).filter(|_| new.len() == 1);
-            let first = free.unwrap_or(entries.len());
-            if new.len() > ENTRIES - first {
+            // The entries of removed objects are used again, one after the other. Behind them, all
+            // are placed in one step by being counted.
+            let free = (0..entries.len()).filter(|at| entries[*at].is_free());
+            let places: Vec<_> = free.chain(entries.len()..ENTRIES).take(N).collect();
+            if places.len() < N {
                 return Err(Error::Full);
             }
             let start = new.first().map_or(end, |entry| entry.offset);
@@ -353,11 +360,11 @@ impl Segment {
             }
             let blocks = new.map(|entry| Block::new(self, &entry));
             initialise(&blocks);
-            for (at, entry) in new.iter().enumerate() {
-                header::write_entry(map, first + at, entry);
+            for (at, entry) in places.iter().zip(&new) {
+                header::write_entry(map, *at, entry);
             }
             // Release: pairs with the Acquire in `entries`. The commit point.
-            let count = entries.len().max(first + new.len());
+            let count = places.iter().map(|at| at + 1).fold(entries.len(), usize::max);
             map.u32(DIRECTORY_COUNT).store(count as u32, Ordering::Release);
             Ok(blocks)
         })
