@@ -582,6 +582,8 @@ impl<T: Plain> ArrayGuard<'_, T> {
     }
 }
 
+crate::error::boxed!(ArrayGuard,);
+
 impl<T> Unrepaired for ArrayGuard<'_, T> {
     fn abandon(self) {
         self.guard.abandon();
