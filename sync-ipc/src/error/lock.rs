@@ -7,11 +7,13 @@ use crate::raw::mutex::Refused;
 /// Why a lock was not acquired, or not from an owner that released it.
 ///
 /// With `?`, it becomes a [`sync_ipc::Error`](crate::Error), which borrows nothing, also in a
-/// function that returns `Box<dyn Error>`; for any other error, use `map_err(sync_ipc::Error::from)`
-/// before it. (With a guard, it is no `std::error::Error` itself: it borrows.) If there was a
-/// guard, its lock is left as it was: the next owner gets [`OwnerDied`](Self::OwnerDied) again. (A
-/// guard that is *dropped* without `mark_consistent` makes the lock
-/// [`NotRecoverable`](Self::NotRecoverable).)
+/// function that returns `Box<dyn Error>`; for any other error, use
+/// `map_err(sync_ipc::Error::from)` before it. (With a guard, it is no `std::error::Error` itself:
+/// it borrows.)
+///
+/// If there was a guard, its lock is left as it was: the next owner gets
+/// [`OwnerDied`](Self::OwnerDied) again. (A guard that is *dropped* without `mark_consistent` makes
+/// the lock [`NotRecoverable`](Self::NotRecoverable).)
 ///
 /// ```
 /// fn add(total: &sync_ipc::Mutex<u64>, more: u64) -> sync_ipc::Result<u64> {
