@@ -117,6 +117,38 @@ fn each_promise_has_a_test_and_each_test_of_a_promise_a_row() {
     complaints.settle("CONTRACT.md and the suites of the crate belong together.");
 }
 
+/// A README names tests as `folder/stem::name`: of the crate's suites, and as `models/stem::name`
+/// of the models.
+#[test]
+fn each_test_that_a_readme_names_is_there() {
+    let mut complaints = Complaints::default();
+    let mut named = 0;
+    for package in CRATES {
+        let text = read(format!("{package}/README.md"));
+        for test in text.split('`').skip(1).step_by(2) {
+            let Some((stem, name)) = test.split_once("::") else { continue };
+            let is_part = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
+            let suites = if stem.starts_with("models/") { "verify/tests" } else { package };
+            let folder = if suites == package { format!("{package}/tests") } else { suites.into() };
+            let path = format!("{folder}/{stem}.rs");
+            // Other words with `::` are paths of items.
+            if !stem.contains('/') && stem != "programs" {
+                continue;
+            }
+            if !root().join(&path).exists() {
+                complaints.add(format!("{package}/README.md names {test}: no such suite"));
+                continue;
+            }
+            named += 1;
+            if !read(&path).split(|c| !is_part(c)).any(|word| word == name) {
+                complaints.add(format!("{package}/README.md names {test}, which is not there"));
+            }
+        }
+    }
+    assert!(named > 200, "only {named} tests were found");
+    complaints.settle("The promises of a README name the tests that hold them up.");
+}
+
 #[test]
 fn each_row_is_a_sentence_and_names_a_test() {
     let mut complaints = Complaints::default();

@@ -82,11 +82,11 @@ impl Event {
     ///
     /// If the system has no descriptor or no thread.
     pub fn readiness(&self) -> Result<Readiness> {
-        Ok(Readiness::new(Box::new(self.watched()))?)
+        Ok(Readiness::new(self.0.segment(), self.watched())?)
     }
 
     pub(crate) fn watched(&self) -> WatchedEvent {
-        WatchedEvent { block: self.0.clone(), wait: Unset::new() }
+        WatchedEvent { block: self.0.nameless(), wait: Unset::new() }
     }
 
     /// Waits until it is set, as a task: on any executor. One thread of this process waits for all
@@ -114,7 +114,7 @@ impl Event {
     /// If the system has no thread.
     pub async fn wait_async(&self) -> Result<()> {
         if !self.is_set() {
-            readiness::once(Box::new(self.watched())).await?;
+            readiness::once(self.0.segment(), || self.watched()).await?;
         }
         Ok(())
     }

@@ -142,6 +142,8 @@ macro_rules! exclusive_guard {
             }
         }
 
+        $crate::error::boxed!($guard, Plain);
+
         impl<T: Plain> $crate::error::Unrepaired for $guard<'_, T> {
             fn abandon(self) {
                 let this = core::mem::ManuallyDrop::new(self);

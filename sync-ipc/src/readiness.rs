@@ -22,7 +22,11 @@
 //!    bell has that value. A change of a state (`rearm`, an end, a new watch) rings afterwards, so
 //!    it is seen or ends the sleep. (A helper of a single object that sleeps on the object's word
 //!    sees it when its bound ends.)
-//! 3. The object is used by the helper alone, and dropped by it.
+//! 3. The object is used by the helper alone, and dropped by it: a wake that reaches the helper
+//!    while it sleeps is passed on after the sleep. The object holds no name. The watch does, so a
+//!    program that has dropped everything holds no name, whenever the helper has its next turn.
+//! 4. A future that waits has at most one waker in the list of its watch, and takes it away when it
+//!    is dropped.
 
 use core::fmt;
 use core::future::Future;
@@ -36,17 +40,18 @@ use std::time::{Duration, Instant};
 
 use rustix::event::{EventfdFlags, eventfd};
 use sync_core::Mutex;
-use sync_core::fork::{PerProcess, ProcessMark};
+use sync_core::fork::{self, PerProcess, ProcessMark};
 use sync_core::primitive::atomic::{AtomicU32, Ordering};
 use sync_core::primitive::futex::{self, Deadline, shared};
 
 use crate::error::OrIo;
 use crate::raw::LAST_BOUND;
+use crate::segment::Segment;
 
 /// The time for which a helper without objects waits for another one.
 const LINGER: Duration = Duration::from_millis(500);
 
-/// An object as a helper waits for it.
+/// An object as a helper waits for it. Its handle of the segment is a [`Segment::nameless`] one.
 pub(crate) trait Watched: Send {
     /// The word to sleep on.
     fn word(&self) -> &AtomicU32;
@@ -103,6 +108,8 @@ pub struct Readiness {
 struct Watch {
     entry: Arc<Entry>,
     mark: ProcessMark,
+    /// Holds the segment's name, which the object does not (invariant 3).
+    _segment: Segment,
 }
 
 struct Entry {
@@ -114,7 +121,10 @@ struct Entry {
 
 struct State {
     phase: Phase,
-    wakers: Vec<Waker>,
+    /// The waiting futures, by their keys (invariant 4).
+    wakers: Vec<(u64, Waker)>,
+    /// The key of the next future.
+    next: u64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -146,7 +156,18 @@ impl Helpers {
     }
 
     /// Starts to watch an object.
-    fn watch(&self, object: Box<dyn Watched>, descriptor: Option<OwnedFd>) -> io::Result<Watch> {
+    fn watch(
+        &self,
+        segment: Segment,
+        object: Box<dyn Watched>,
+        descriptor: Option<OwnedFd>,
+    ) -> io::Result<Watch> {
+        let entry = self.add(object, descriptor)?;
+        Ok(Watch { entry, mark: ProcessMark::current(), _segment: segment })
+    }
+
+    /// Gives an object to a helper.
+    fn add(&self, object: Box<dyn Watched>, descriptor: Option<OwnedFd>) -> io::Result<Arc<Entry>> {
         let mut all = self.all.lock();
         for helper in all.iter() {
             let mut members = helper.members.lock();
@@ -194,20 +215,21 @@ impl Helper {
         members: &mut Members,
         object: Box<dyn Watched>,
         descriptor: Option<OwnedFd>,
-    ) -> io::Result<Watch> {
+    ) -> io::Result<Arc<Entry>> {
         if !members.running {
             let ours = Arc::clone(self);
             let thread =
                 thread::Builder::new().name("sync-ipc-ready".into()).stack_size(128 * 1024);
-            thread.spawn(move || ours.serve())?;
+            // The wakers are user code, which may fork.
+            thread.spawn(fork::thread_body(move || ours.serve()))?;
             members.running = true;
         }
-        let state = Mutex::new(State { phase: Phase::Watching, wakers: Vec::new() });
+        let state = Mutex::new(State { phase: Phase::Watching, wakers: Vec::new(), next: 0 });
         let entry = Arc::new(Entry { descriptor, state, helper: Arc::clone(self) });
         members.new.push(Member { entry: Arc::clone(&entry), object });
         members.count += 1;
         self.ring();
-        Ok(Watch { entry, mark: ProcessMark::current() })
+        Ok(entry)
     }
 
     /// Ends the sleep of the thread (invariant 2).
@@ -219,6 +241,7 @@ impl Helper {
 
     /// The thread.
     fn serve(&self) {
+        let mark = ProcessMark::current();
         let mut watched: Vec<Member> = Vec::new();
         let mut looked = Instant::now();
         let mut idle_since = None;
@@ -261,6 +284,10 @@ impl Helper {
                     match member.object.watch(look) {
                         Ok(()) => member.entry.report(),
                         Err(expected) => sleeps.push((member.object.word(), expected)),
+                    }
+                    if !mark.is_current() {
+                        // A waker has forked. The watches are the parent's.
+                        return;
                     }
                 }
             }
@@ -308,7 +335,7 @@ impl Entry {
         }
         let wakers = core::mem::take(&mut state.wakers);
         drop(state);
-        for waker in wakers {
+        for (_, waker) in wakers {
             // User code, which ends where it runs.
             sync_core::user_code::run_and_forget_panic(|| waker.wake());
         }
@@ -321,21 +348,30 @@ impl Entry {
 /// # Errors
 ///
 /// If the system has no thread.
-pub(crate) async fn once(object: Box<dyn Watched>) -> io::Result<()> {
-    let watch = HELPERS.get(|_| Helpers::new()).watch(object, None)?;
-    Ready(&watch).await;
-    Ok(())
+pub(crate) async fn once<W: Watched + 'static>(
+    segment: &Segment,
+    object: impl Fn() -> W,
+) -> io::Result<()> {
+    loop {
+        let helpers = HELPERS.get(|_| Helpers::new());
+        let watch = helpers.watch(segment.clone(), Box::new(object()), None)?;
+        Ready::new(&watch).await;
+        if watch.mark.is_current() {
+            return Ok(());
+        }
+        // A child that was forked meanwhile watches by itself.
+    }
 }
 
 impl Readiness {
     /// Starts to watch an object, with a descriptor.
-    pub(crate) fn new(object: Box<dyn Watched>) -> io::Result<Self> {
-        Self::among(HELPERS.get(|_| Helpers::new()), object)
+    pub(crate) fn new(segment: &Segment, object: impl Watched + 'static) -> io::Result<Self> {
+        Self::among(HELPERS.get(|_| Helpers::new()), segment, Box::new(object))
     }
 
-    fn among(helpers: &Helpers, object: Box<dyn Watched>) -> io::Result<Self> {
+    fn among(helpers: &Helpers, segment: &Segment, object: Box<dyn Watched>) -> io::Result<Self> {
         let descriptor = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK).or_io()?;
-        Ok(Self { watch: helpers.watch(object, Some(descriptor))? })
+        Ok(Self { watch: helpers.watch(segment.clone(), object, Some(descriptor))? })
     }
 
     /// Makes the descriptor unreadable until the object is ready, or is so still.
@@ -361,7 +397,7 @@ impl Readiness {
     ///
     /// In a forked child it is ready at once.
     pub fn ready(&self) -> impl Future<Output = ()> + Send + '_ {
-        Ready(&self.watch)
+        Ready::new(&self.watch)
     }
 
     fn descriptor(&self) -> &OwnedFd {
@@ -372,33 +408,69 @@ impl Readiness {
     }
 }
 
-struct Ready<'a>(&'a Watch);
+struct Ready<'a> {
+    watch: &'a Watch,
+    /// The key of our waker, which may be taken by now.
+    key: Option<u64>,
+}
+
+impl<'a> Ready<'a> {
+    fn new(watch: &'a Watch) -> Self {
+        Self { watch, key: None }
+    }
+}
 
 impl Future for Ready<'_> {
     type Output = ();
 
-    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
-        if !self.0.mark.is_current() {
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        let watch = self.watch;
+        if !watch.mark.is_current() {
             return Poll::Ready(());
         }
         let waker = context.waker();
-        let mut state = self.0.entry.state.lock();
+        let ours = |wakers: &[(u64, Waker)]| {
+            self.key.and_then(|key| wakers.iter().position(|(other, _)| *other == key))
+        };
+        let state = watch.entry.state.lock();
         if state.phase != Phase::Watching {
             return Poll::Ready(());
         }
-        if !state.wakers.iter().any(|other| other.will_wake(waker)) {
-            // User code runs without the lock.
+        if ours(&state.wakers).is_some_and(|at| state.wakers[at].1.will_wake(waker)) {
+            return Poll::Pending;
+        }
+        // User code runs without the lock.
+        drop(state);
+        let waker = waker.clone();
+        let mut state = watch.entry.state.lock();
+        if state.phase != Phase::Watching {
             drop(state);
-            let waker = waker.clone();
-            state = self.0.entry.state.lock();
-            if state.phase != Phase::Watching {
-                drop(state);
-                sync_core::user_code::dispose(waker);
-                return Poll::Ready(());
-            }
-            state.wakers.push(waker);
+            sync_core::user_code::dispose(waker);
+            return Poll::Ready(());
+        }
+        if let Some(at) = ours(&state.wakers) {
+            let former = core::mem::replace(&mut state.wakers[at].1, waker);
+            drop(state);
+            sync_core::user_code::dispose(former);
+        } else {
+            let key = state.next;
+            state.next += 1;
+            state.wakers.push((key, waker));
+            drop(state);
+            self.key = Some(key);
         }
         Poll::Pending
+    }
+}
+
+impl Drop for Ready<'_> {
+    fn drop(&mut self) {
+        let Some(key) = self.key.filter(|_| self.watch.mark.is_current()) else { return };
+        let mut state = self.watch.entry.state.lock();
+        let at = state.wakers.iter().position(|(other, _)| *other == key);
+        let waker = at.map(|at| state.wakers.swap_remove(at));
+        drop(state);
+        sync_core::user_code::dispose(waker);
     }
 }
 
@@ -411,12 +483,13 @@ impl AsFd for Readiness {
 impl Drop for Watch {
     fn drop(&mut self) {
         if self.mark.is_current() {
+            let entry = &self.entry;
             let wakers = {
-                let mut state = self.entry.state.lock();
+                let mut state = entry.state.lock();
                 state.phase = Phase::Ended;
                 core::mem::take(&mut state.wakers)
             };
-            self.entry.helper.ring();
+            entry.helper.ring();
             sync_core::user_code::dispose(wakers);
         }
     }
@@ -445,8 +518,8 @@ mod tests {
         let jobs = Queue::<u32>::create(&segment, "jobs", 4).unwrap();
         let event = Event::create(&segment, "event").unwrap();
         let (item, set) = (jobs.watched(), event.watched());
-        let item = Readiness::among(&helpers, Box::new(item)).unwrap();
-        let set = Readiness::among(&helpers, Box::new(set)).unwrap();
+        let item = Readiness::among(&helpers, &segment, Box::new(item)).unwrap();
+        let set = Readiness::among(&helpers, &segment, Box::new(set)).unwrap();
         assert_eq!(helpers.all.lock().len(), 2);
         for round in 0..20 {
             thread::scope(|scope| {
@@ -464,7 +537,7 @@ mod tests {
         while !free() {
             thread::yield_now();
         }
-        let again = Readiness::among(&helpers, Box::new(event.watched())).unwrap();
+        let again = Readiness::among(&helpers, &segment, Box::new(event.watched())).unwrap();
         becomes_ready(&again);
         assert_eq!(helpers.all.lock().len(), 2);
     }

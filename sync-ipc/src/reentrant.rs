@@ -306,6 +306,8 @@ impl<'a, T: Plain> ReentrantGuard<'a, T> {
     }
 }
 
+crate::error::boxed!(ReentrantGuard, Plain);
+
 impl<T: Plain> Unrepaired for ReentrantGuard<'_, T> {
     fn abandon(self) {
         ReentrantGuard::abandon(self);

@@ -90,11 +90,11 @@ impl Cells {
     }
 
     fn readiness(&self) -> Result<Readiness> {
-        Ok(Readiness::new(Box::new(self.watched()))?)
+        Ok(Readiness::new(self.block.segment(), self.watched())?)
     }
 
     fn watched(&self) -> WatchedCells {
-        WatchedCells { cells: self.another(), announced: None }
+        WatchedCells { cells: self.over(self.block.nameless()), announced: None }
     }
 
     async fn acquire_async(&self) -> Result<Permit<'_>, LockError<()>> {
@@ -104,7 +104,7 @@ impl Cells {
                 done => return done,
             }
             // A permit that was there may be taken already.
-            if readiness::once(Box::new(self.watched())).await.is_err() {
+            if readiness::once(self.block.segment(), || self.watched()).await.is_err() {
                 return Err(LockError::NotAttached);
             }
         }
@@ -387,7 +387,11 @@ impl BoundedSemaphore {
 impl Cells {
     /// Another handle to the same cells.
     fn another(&self) -> Self {
-        Self { block: self.block.clone(), count: self.count, hint: AtomicUsize::new(0) }
+        self.over(self.block.clone())
+    }
+
+    fn over(&self, block: Block) -> Self {
+        Self { block, count: self.count, hint: AtomicUsize::new(0) }
     }
 }
 

@@ -14,7 +14,7 @@ use sync_core::primitive::atomic::{AtomicU32, AtomicU64, Ordering};
 use crate::error::{Error, LockError, OutOfRange, Result, Unrepaired};
 use crate::plain::{self, Plain};
 use crate::reentrant::{ReentrantGuard, ReentrantMutex};
-use crate::segment::{Block, Placement, Segment};
+use crate::segment::{Block, LOCK_OF_AN_ARRAY, Placement, Segment, name_of_lock};
 
 /// A shared value with its own reentrant lock.
 ///
@@ -394,8 +394,9 @@ pub struct Array<T> {
 }
 
 impl<T: Plain> Array<T> {
-    /// Places the lock and the items in one step: neither ever exists without the
-    /// other, and an array that does not fit leaves nothing.
+    /// Places the lock and the items, in this order: an array is there with its lock, and an array
+    /// that does not fit leaves nothing. A lock whose creator was killed before the array was there
+    /// is removed by the next object that is placed.
     fn place(
         segment: &Segment,
         name: &str,
@@ -403,8 +404,9 @@ impl<T: Plain> Array<T> {
         initialise: impl FnOnce(&Block),
     ) -> Result<Self> {
         let items = RawArray::<T>::placement(name, len)?;
-        let lock_name = format!("{name}~");
+        let lock_name = name_of_lock(name);
         let lock = ReentrantMutex::<()>::placement(&lock_name);
+        let lock = Placement { parameter: LOCK_OF_AN_ARRAY, ..lock };
         let [lock, block] = segment.place_all([lock, items], |[_, items]| initialise(items))?;
         let raw = RawArray { block, len, item: PhantomData };
         Ok(Self { raw, lock: ReentrantMutex::over(lock) })
@@ -436,7 +438,7 @@ impl<T: Plain> Array<T> {
     pub fn open(segment: &Segment, name: &str) -> Result<Self> {
         Ok(Self {
             raw: RawArray::open(segment, name)?,
-            lock: ReentrantMutex::open(segment, &format!("{name}~"))?,
+            lock: ReentrantMutex::open(segment, &name_of_lock(name))?,
         })
     }
 
@@ -447,7 +449,7 @@ impl<T: Plain> Array<T> {
     ///
     /// The errors of [`Segment::remove`].
     pub fn remove(segment: &Segment, name: &str) -> Result<()> {
-        match segment.remove(&format!("{name}~")) {
+        match segment.remove(&name_of_lock(name)) {
             Ok(()) | Err(Error::NotFound) => segment.remove(name),
             error => error,
         }
@@ -579,6 +581,8 @@ impl<T: Plain> ArrayGuard<'_, T> {
         self.raw.to_vec()
     }
 }
+
+crate::error::boxed!(ArrayGuard,);
 
 impl<T> Unrepaired for ArrayGuard<'_, T> {
     fn abandon(self) {

@@ -6,10 +6,14 @@ use crate::raw::mutex::Refused;
 
 /// Why a lock was not acquired, or not from an owner that released it.
 ///
-/// With `?`, it becomes a [`sync_ipc::Error`](crate::Error), which borrows nothing. If there was a
-/// guard, its lock is left as it was: the next owner gets [`OwnerDied`](Self::OwnerDied) again. (A
-/// guard that is *dropped* without `mark_consistent` makes the lock
-/// [`NotRecoverable`](Self::NotRecoverable).)
+/// With `?`, it becomes a [`sync_ipc::Error`](crate::Error), which borrows nothing, also in a
+/// function that returns `Box<dyn Error>`; for any other error, use
+/// `map_err(sync_ipc::Error::from)` before it. (With a guard, it is no `std::error::Error` itself:
+/// it borrows.)
+///
+/// If there was a guard, its lock is left as it was: the next owner gets
+/// [`OwnerDied`](Self::OwnerDied) again. (A guard that is *dropped* without `mark_consistent` makes
+/// the lock [`NotRecoverable`](Self::NotRecoverable).)
 ///
 /// ```
 /// fn add(total: &sync_ipc::Mutex<u64>, more: u64) -> sync_ipc::Result<u64> {
@@ -106,4 +110,26 @@ impl<G> fmt::Display for LockError<G> {
     }
 }
 
-impl<G: fmt::Debug> std::error::Error for LockError<G> {}
+// Not with a guard, which is borrowed: `?` in a function that returns `Box<dyn Error>` would keep
+// the guard, and so borrow from the function's own locks.
+impl std::error::Error for LockError<()> {}
+
+/// Makes a `Box<dyn Error>` of an error with a guard, as of a [`crate::Error`].
+macro_rules! boxed {
+    ($guard:ident, $($bound:ident)?) => {
+        impl<T $(: $bound)?> From<LockError<$guard<'_, T>>> for Box<dyn std::error::Error> {
+            fn from(error: LockError<$guard<'_, T>>) -> Self {
+                crate::Error::from(error).into()
+            }
+        }
+
+        impl<T $(: $bound)?> From<LockError<$guard<'_, T>>>
+            for Box<dyn std::error::Error + Send + Sync>
+        {
+            fn from(error: LockError<$guard<'_, T>>) -> Self {
+                crate::Error::from(error).into()
+            }
+        }
+    };
+}
+pub(crate) use boxed;

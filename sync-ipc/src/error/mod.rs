@@ -9,7 +9,7 @@ use core::fmt;
 use std::io;
 
 pub use self::lock::LockError;
-pub(crate) use self::lock::Unrepaired;
+pub(crate) use self::lock::{Unrepaired, boxed};
 pub use self::objects::{BarrierError, ListError, OutOfRange, TooManyReleases};
 pub use self::queue::{RecvError, SendError};
 

@@ -93,12 +93,12 @@ impl<T> Queue<T> {
     where
         T: 'static,
     {
-        Ok(Readiness::new(Box::new(self.watched()))?)
+        Ok(Readiness::new(self.segment(), self.watched())?)
     }
 
     pub(crate) fn watched(&self) -> WatchedQueue<T> {
         let mut queue =
-            Self::with_stride(self.block.clone(), self.capacity, self.orphans, self.stride);
+            Self::with_stride(self.block.nameless(), self.capacity, self.orphans, self.stride);
         queue.other_end = self.other_end.clone();
         WatchedQueue { queue, announced: None }
     }
@@ -115,7 +115,7 @@ impl<T> Queue<T> {
                 taken => return taken.map_err(|error| RecvError::new(error, true)),
             }
             // An item that was there may be taken already.
-            if readiness::once(Box::new(self.watched())).await.is_err() {
+            if readiness::once(self.segment(), || self.watched()).await.is_err() {
                 return Err(RecvError::new(RingError::NotAttached, true));
             }
             let ended = self.other_end_is_gone(SENDERS_LEFT, true);

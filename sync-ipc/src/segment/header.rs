@@ -194,6 +194,27 @@ fn fields_of(map: &Mapping, at: usize, named: bool) -> Result<Entry> {
     Ok(Entry { name, kind, offset, size, parameter })
 }
 
+/// The `parameter` of the lock of an array.
+pub(crate) const LOCK_OF_AN_ARRAY: u64 = 1;
+
+/// Returns the name of the lock of an array.
+pub(crate) fn name_of_lock(array: &str) -> String {
+    format!("{array}~")
+}
+
+/// The entries of locks whose arrays are not there: their creators were killed, or the arrays were
+/// removed without their locks.
+pub(super) fn locks_without_array(entries: &[Entry]) -> Vec<usize> {
+    let is_left = |lock: &Entry| {
+        let end = lock.name.iter().position(|byte| *byte == 0).unwrap_or(NAME);
+        let Some((b'~', base)) = lock.name[..end].split_last() else { return false };
+        let named =
+            |entry: &Entry| entry.name[..base.len()] == *base && entry.name[base.len()] == 0;
+        lock.parameter == LOCK_OF_AN_ARRAY && !entries.iter().any(named)
+    };
+    (0..entries.len()).filter(|at| is_left(&entries[*at])).collect()
+}
+
 /// Removes the name of entry `at`, under the directory's lock.
 pub(super) fn remove_entry(map: &Mapping, at: usize) {
     let version = map.u64(DIRECTORY + at * ENTRY + VERSION);

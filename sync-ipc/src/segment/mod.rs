@@ -16,10 +16,11 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, fcntl_get_seals, fstat, memfd_create};
-use sync_core::primitive::atomic::{self, AtomicU32, Ordering};
+use sync_core::primitive::atomic::{self, AtomicU32, AtomicUsize, Ordering};
 use sync_core::primitive::futex::{Deadline, shared};
 
 use self::header::{DIRECTORY_COUNT, DIRECTORY_LOCK, ENTRIES, Entry, Nonce, OBJECTS};
+pub(crate) use self::header::{LOCK_OF_AN_ARRAY, name_of_lock};
 use crate::error::{Error, OrIo, Result};
 use crate::membership::Member;
 use crate::membership::process::Life;
@@ -53,10 +54,18 @@ const SEALS: SealFlags = SealFlags::SHRINK.union(SealFlags::GROW).union(SealFlag
 /// assert_eq!(Mutex::<u64>::open(&theirs, "counter")?.lock().unwrap().get(), 1);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Clone)]
-pub struct Segment(Arc<Core>);
+pub struct Segment(Arc<Core>, Holds);
+
+/// Whether a handle holds the segment's name.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Holds {
+    Name,
+    Nothing,
+}
 
 struct Core {
+    /// The number of handles that hold the name.
+    names: AtomicUsize,
     /// First, so that the lock that shows that we live goes before the name does.
     member: Member,
     registration: OnceLock<name::Registration>,
@@ -74,6 +83,13 @@ impl Core {
             None => Ok(()),
         })
     }
+
+    /// Ends the holding of the name, which `record` stands for, if it has not been ended.
+    fn leave_name(&self, record: &AtomicU32) {
+        if let Some(registration) = self.registration.get() {
+            registration.leave(record);
+        }
+    }
 }
 
 impl Drop for Core {
@@ -82,8 +98,25 @@ impl Drop for Core {
         // says so.
         let record = self.member.name_record();
         self.member.leave(&self.map);
-        if let Some(registration) = self.registration.get() {
-            registration.leave(record);
+        self.leave_name(record);
+    }
+}
+
+impl Clone for Segment {
+    fn clone(&self) -> Self {
+        self.another(self.1)
+    }
+}
+
+impl Drop for Segment {
+    fn drop(&mut self) {
+        // Relaxed: as in `Arc`, but nothing is freed here. If other handles are left, they are the
+        // helper thread's, and the name must not wait for its next turn.
+        if self.1 == Holds::Name
+            && self.0.names.fetch_sub(1, Ordering::Relaxed) == 1
+            && Arc::strong_count(&self.0) > 1
+        {
+            self.0.leave_name(self.0.member.name_record());
         }
     }
 }
@@ -206,7 +239,21 @@ impl Segment {
     ) -> Result<Self> {
         let member = Member::join(memfd.as_fd(), &map, header::TABLE_AT)?;
         let registration = registration.map(OnceLock::from).unwrap_or_default();
-        Ok(Self(Arc::new(Core { member, registration, memfd, map })))
+        let names = AtomicUsize::new(1);
+        Ok(Self(Arc::new(Core { names, member, registration, memfd, map }), Holds::Name))
+    }
+
+    /// A handle of the same participant that does not hold the segment's name.
+    fn nameless(&self) -> Self {
+        self.another(Holds::Nothing)
+    }
+
+    fn another(&self, holds: Holds) -> Self {
+        if holds == Holds::Name {
+            // Relaxed: a handle is there, so the number is not 0.
+            self.0.names.fetch_add(1, Ordering::Relaxed);
+        }
+        Self(Arc::clone(&self.0), holds)
     }
 
     /// Removes a name. The processes that hold the segment keep it.
@@ -262,7 +309,9 @@ impl Segment {
         self.place_all([placement], |[block]| initialise(block)).map(|[block]| block)
     }
 
-    /// Places several new objects in one step: all of them, or none.
+    /// Places several new objects: all of them, or none. A process that is killed in here may leave
+    /// the first of them, if entries of removed objects are used again. If that is the lock of an
+    /// array, the next call removes it.
     pub(crate) fn place_all<const N: usize>(
         &self,
         placements: [Placement<'_>; N],
@@ -275,7 +324,11 @@ impl Segment {
             *entry = Entry { name: object_name(name)?, kind, offset: 0, size, parameter };
         }
         self.with_directory(|| {
-            let entries = self.entries()?;
+            let mut entries = self.entries()?;
+            for at in header::locks_without_array(&entries) {
+                header::remove_entry(map, at);
+                entries[at].name = Entry::EMPTY.name;
+            }
             let mut end = entries.iter().map(Entry::end).max().unwrap_or(OBJECTS);
             for entry in &mut new {
                 if entries.iter().any(|other| other.name == entry.name) {
@@ -287,11 +340,11 @@ impl Segment {
                 }
                 end = entry.end();
             }
-            // The entry of a removed object is used again by an object that is placed alone.
-            // Several are placed in one step by being counted.
-            let free = entries.iter().position(Entry::is_free).filter(|_| new.len() == 1);
-            let first = free.unwrap_or(entries.len());
-            if new.len() > ENTRIES - first {
+            // The entries of removed objects are used again, one after the other. Behind them, all
+            // are placed in one step by being counted.
+            let free = (0..entries.len()).filter(|at| entries[*at].is_free());
+            let places: Vec<_> = free.chain(entries.len()..ENTRIES).take(N).collect();
+            if places.len() < N {
                 return Err(Error::Full);
             }
             let start = new.first().map_or(end, |entry| entry.offset);
@@ -307,11 +360,11 @@ impl Segment {
             }
             let blocks = new.map(|entry| Block::new(self, &entry));
             initialise(&blocks);
-            for (at, entry) in new.iter().enumerate() {
-                header::write_entry(map, first + at, entry);
+            for (at, entry) in places.iter().zip(&new) {
+                header::write_entry(map, *at, entry);
             }
             // Release: pairs with the Acquire in `entries`. The commit point.
-            let count = entries.len().max(first + new.len());
+            let count = places.iter().map(|at| at + 1).fold(entries.len(), usize::max);
             map.u32(DIRECTORY_COUNT).store(count as u32, Ordering::Release);
             Ok(blocks)
         })
@@ -493,6 +546,16 @@ impl Block {
 
     pub(crate) fn segment(&self) -> &Segment {
         &self.segment
+    }
+
+    /// A handle of the same object that does not hold the segment's name: for a thread of ours.
+    pub(crate) fn nameless(&self) -> Self {
+        Self {
+            segment: self.segment.nameless(),
+            view: self.view,
+            identity: self.identity,
+            parameter: self.parameter,
+        }
     }
 
     /// Returns the offset of the object in the segment.

@@ -269,10 +269,10 @@ impl Registration {
         }
     }
 
-    /// Ends our holding in good order. Only for the process that `record` is of.
+    /// Ends our holding in good order, once. Only for the process that `record` is of.
     pub(super) fn leave(&self, record: &AtomicU32) {
-        // Relaxed: the last handle of this process is being dropped: no other thread has the
-        // segment.
+        // Relaxed: the last handle of this process that holds the name is being dropped, and the
+        // record is but a number, which one caller gets.
         let Some(at) = (record.swap(0, Ordering::Relaxed) as usize).checked_sub(1) else { return };
         // Whatever fails here costs one small file, which the next process that creates a name
         // removes.

@@ -2,7 +2,7 @@
 
 use sync_ipc::{
     Array, BoundedSemaphore, Error, Item, JoinableQueue, LockError, Mutex, Queue, RawArray,
-    ReentrantMutex, Segment, Semaphore, ShareableList, SharedMemory, Value, pipe,
+    ReentrantMutex, RwLock, Segment, Semaphore, ShareableList, SharedMemory, Value, pipe,
 };
 
 use crate::processes::fork;
@@ -42,19 +42,41 @@ fn everything() -> sync_ipc::Result<u64> {
     Ok(theirs.recv::<u64>()?)
 }
 
-/// In a function that returns any error, what borrows nothing goes through too.
-fn anything(value: &Value<u64>, mutex: &Mutex<u64>) -> Result<u64, Box<dyn std::error::Error>> {
+/// In a function that returns any error, and whose locks are its own.
+fn anything() -> Result<u64, Box<dyn std::error::Error>> {
+    let segment = Segment::anonymous(4096)?;
+    let value = Value::create(&segment, "value", 1_u64)?;
+    let mutex = Mutex::create(&segment, "mutex", 2_u64)?;
+    let again = ReentrantMutex::create(&segment, "again", 3_u64)?;
+    let array = Array::create(&segment, "array", &[4_u64])?;
+    let settings = RwLock::create(&segment, "settings", 5_u64)?;
+    let permits = Semaphore::create(&segment, "permits", 1, 1)?;
     value.set(value.get()? + 1)?;
-    Ok(value.get()? + mutex.lock().map_err(Error::from)?.get())
+    settings.write()?.update(|value| *value += 1);
+    drop(permits.acquire()?);
+    let sum = value.get()? + mutex.lock()?.get() + again.lock()?.get() + settings.read()?.get();
+    Ok(sum + array.lock()?.len() as u64)
+}
+
+/// The same, of an error that may change its thread.
+fn anything_to_send() -> Result<u64, Box<dyn std::error::Error + Send + Sync>> {
+    let segment = Segment::anonymous(4096)?;
+    let mutex = Mutex::create(&segment, "mutex", 2_u64)?;
+    let mut owner = fork(|| {
+        core::mem::forget(mutex.lock());
+        0
+    });
+    assert_eq!(owner.join(), 0);
+    Ok(mutex.lock()?.get())
 }
 
 #[test]
 fn errors_go_through_the_question_mark() {
     assert_eq!(everything().expect("all of it works"), 2);
-    let segment = Segment::anonymous(4096).expect("a segment");
-    let value = Value::create(&segment, "value", 1_u64).expect("room");
-    let mutex = Mutex::create(&segment, "mutex", 2_u64).expect("room");
-    assert_eq!(anything(&value, &mutex).expect("both work"), 4);
+    assert_eq!(anything().expect("all of it works"), 2 + 2 + 3 + 6 + 1);
+    let error = anything_to_send().expect_err("the owner died");
+    let error = error.downcast_ref::<Error>().expect("the crate's error");
+    assert!(matches!(error, Error::Lock(LockError::OwnerDied(()))), "{error}");
 }
 
 #[test]

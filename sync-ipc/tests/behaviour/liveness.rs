@@ -61,6 +61,26 @@ fn a_living_owner_keeps_its_lock_and_a_dead_one_loses_it_in_all_surroundings() {
 }
 
 #[test]
+fn without_proc_participants_go_on_and_no_process_becomes_one() {
+    let segment = Segment::anonymous(4096).expect("a segment");
+    let mutex = Mutex::create(&segment, "m", 1_u64).expect("room");
+    let before = || drop(mutex.lock().expect("free"));
+    let seen = Surroundings::Other(Namespace::NoProc).run(before, || {
+        mutex.lock().expect("a participant").update(|value| *value += 1);
+        assert!(Segment::anonymous(4096).is_err());
+        assert!(Segment::create(&format!("noproc-{}", std::process::id()), 4096).is_err());
+        assert!(Segment::from_fd(segment.try_clone_fd().expect("one")).is_err());
+        // A forked child has not used the segment yet.
+        let mut child = fork(|| i32::from(!matches!(mutex.lock(), Err(LockError::NotAttached))));
+        child.join()
+    });
+    assert!(seen.is_none_or(|seen| seen == 0), "{seen:?}");
+    if seen.is_some() {
+        assert_eq!(mutex.lock().expect("free").get(), 2);
+    }
+}
+
+#[test]
 fn an_owner_that_cannot_be_judged_is_not_robbed() {
     // It is killed, and its forked child, which has never used the segment, keeps its description.
     // In its PID namespace that can be found out; in another one it cannot.

@@ -4,12 +4,13 @@ use std::future::Future;
 use std::os::fd::AsFd;
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI32, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, Thread};
 use std::time::Duration;
 
 use sync_ipc::{
-    BoundedSemaphore, ByteQueue, Event, JoinableQueue, Queue, Readiness, RecvError, Segment,
+    BoundedSemaphore, ByteQueue, Error, Event, JoinableQueue, Queue, Readiness, RecvError, Segment,
     Semaphore, queue, wait,
 };
 
@@ -336,4 +337,109 @@ fn a_readiness_leaves_no_thread_and_no_descriptor() {
             assert_eq!(count("/proc/self/fd"), before);
         }
     });
+}
+
+/// Polls once, and expects to wait.
+fn waits<F: Future>(mut future: std::pin::Pin<&mut F>) {
+    assert!(future.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+}
+
+#[test]
+fn a_dropped_wait_leaves_no_waker() {
+    let segment = segment();
+    let event = Event::create(&segment, "event").expect("room");
+    let ready = event.readiness().expect("a thread");
+    let mut kept = pin!(ready.ready());
+    for _ in 0..100 {
+        let ours = Arc::new(Unparks(thread::current()));
+        let waker = Waker::from(Arc::clone(&ours));
+        let mut context = Context::from_waker(&waker);
+        assert!(pin!(ready.ready()).poll(&mut context).is_pending());
+        assert_eq!(Arc::strong_count(&ours), 2, "a dropped future has left its waker");
+        // A future that is polled again has the last waker only.
+        assert!(kept.as_mut().poll(&mut context).is_pending());
+        waits(kept.as_mut());
+        assert_eq!(Arc::strong_count(&ours), 2, "a future has kept its former waker");
+    }
+    event.set();
+    block_on(kept);
+}
+
+#[test]
+fn a_wait_that_is_forked_ends_by_its_object() {
+    let segment = segment();
+    let jobs = Queue::<u64>::create(&segment, "queue", 1).expect("room");
+    let permits = Semaphore::create(&segment, "permits", 0, 1).expect("room");
+    let event = Event::create(&segment, "event").expect("room");
+    let mut item = pin!(jobs.get_async());
+    let mut permit = pin!(permits.acquire_async());
+    let mut set = pin!(event.wait_async());
+    waits(item.as_mut());
+    waits(permit.as_mut());
+    waits(set.as_mut());
+    let mut child = fork(|| {
+        waits(set.as_mut());
+        waits(permit.as_mut());
+        waits(item.as_mut());
+        event.set();
+        permits.try_add_permits(1).expect("room");
+        jobs.put(7).expect("room");
+        block_on(set).expect("a thread");
+        drop(block_on(permit).expect("a permit"));
+        assert_eq!(block_on(item), Ok(7));
+        0
+    });
+    assert_eq!(child.join(), 0);
+}
+
+#[test]
+fn a_dropped_watch_holds_no_name() {
+    let name = format!("watch-{}", std::process::id());
+    for _ in 0..50 {
+        let segment = Segment::create(&name, 4096).expect("a new name");
+        let jobs = Queue::<u64>::create(&segment, "queue", 1).expect("room");
+        let permits = Semaphore::create(&segment, "permits", 0, 1).expect("room");
+        let ready = jobs.readiness().expect("a thread");
+        waits(pin!(permits.acquire_async()));
+        waits(pin!(jobs.get_async()));
+        drop((segment, jobs, permits));
+        // The watch holds it.
+        drop(Segment::open(&name).expect("it has a holder"));
+        waits(pin!(ready.ready()));
+        drop(ready);
+        assert!(matches!(Segment::open(&name), Err(Error::NotFound)));
+    }
+}
+
+/// Forks in the thread that wakes tasks, and returns there in both processes.
+struct Forks(AtomicI32);
+
+impl Wake for Forks {
+    fn wake(self: Arc<Self>) {
+        // SAFETY: the child returns to the crate's thread, which ends it.
+        let child = unsafe { libc::fork() };
+        if child != 0 {
+            self.0.store(child, Ordering::SeqCst);
+        }
+    }
+}
+
+#[test]
+fn a_child_that_a_waker_forks_ends() {
+    let segment = segment();
+    let event = Event::create(&segment, "event").expect("room");
+    let forks = Arc::new(Forks(AtomicI32::new(0)));
+    let waker = Waker::from(Arc::clone(&forks));
+    let mut wait = pin!(event.wait_async());
+    assert!(wait.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+    event.set();
+    until("the waker has forked", || forks.0.load(Ordering::SeqCst) != 0);
+    let child = forks.0.load(Ordering::SeqCst);
+    let mut status = -1;
+    // SAFETY: our own child, whose status is written.
+    until("the child has ended", || unsafe {
+        libc::waitpid(child, &raw mut status, libc::WNOHANG) == child
+    });
+    assert_eq!(status, 0);
+    block_on(wait).expect("a thread");
 }

@@ -305,6 +305,30 @@ fn a_name_in_a_segment_can_be_given_back() {
 }
 
 #[test]
+fn arrays_come_and_go_more_often_than_there_are_entries() {
+    let segment = Segment::anonymous(1 << 20).expect("a segment");
+    let kept = Array::create(&segment, "kept", &[1_u32]).expect("room");
+    for round in 0..300_u32 {
+        let array = Array::create(&segment, "array", &[round; 3]).expect("free");
+        assert_eq!(array.lock().expect("free").to_vec(), [round; 3]);
+        let again = Array::<u32>::create(&segment, "array", &[5]);
+        assert!(matches!(again, Err(Error::AlreadyExists)));
+        // A lock is the program's own, whatever its name.
+        if round == 0 {
+            ReentrantMutex::create(&segment, "other~", ()).expect("free");
+        }
+        Array::<u32>::remove(&segment, "array").expect("it is there");
+    }
+    // The lock that is left of an array whose items alone were removed goes with the next object.
+    Array::create(&segment, "array", &[1_u64]).expect("free");
+    segment.remove("array").expect("it is there");
+    let array = Array::create(&segment, "array", &[2_u64]).expect("free");
+    assert_eq!(array.lock().expect("free").to_vec(), [2]);
+    assert_eq!(kept.lock().expect("free").to_vec(), [1]);
+    ReentrantMutex::<()>::open(&segment, "other~").expect("it is there");
+}
+
+#[test]
 fn an_object_that_cannot_be_recovered_can_be_replaced() {
     let segment = Segment::anonymous(4096).expect("a segment");
     let broken = Mutex::create(&segment, "lock", 1_u64).expect("room");

@@ -278,6 +278,12 @@ const TESTED: &[Tested] = &[
         successor: NO_TRACE,
     },
     Tested {
+        operations: "Segment: drop",
+        death: "segment::dropping_a_named_segment_at_every_system_call",
+        waiter: NO_WAITER,
+        successor: NO_TRACE,
+    },
+    Tested {
         operations: "Segment: from_fd; SharedMemory: from_fd",
         death: "segment::joining_at_every_effect",
         waiter: NO_WAITER,

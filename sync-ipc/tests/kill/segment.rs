@@ -1,5 +1,7 @@
 //! Becoming a participant, creating a named segment, placing an object.
 
+use std::cell::RefCell;
+
 use sync_ipc::{Array, Error, Mutex, Segment};
 
 use crate::harness::{Case, every, every_effect, every_system_call};
@@ -253,6 +255,52 @@ impl Case for Open {
 #[test]
 fn opening_a_named_segment_at_every_system_call() {
     every_system_call("open", &Open, 20);
+}
+
+/// A process drops its last handle of a named segment, which another process holds too, or does
+/// not.
+struct Leave {
+    alone: bool,
+}
+
+impl Case for Leave {
+    type World = (Segment, String, RefCell<Option<Segment>>);
+    fn world(&self) -> Self::World {
+        let name = Create::name().replace("create", "leave");
+        let segment = if self.alone {
+            Segment::anonymous(4096).expect("a segment")
+        } else {
+            Segment::create(&name, 4096).expect("a new name")
+        };
+        (segment, name, RefCell::default())
+    }
+    fn segment<'a>(&self, world: &'a Self::World) -> &'a Segment {
+        &world.0
+    }
+    fn prepare(&self, (_, name, theirs): &Self::World) {
+        let segment = Segment::open_or_create(name, 4096).expect("a name");
+        theirs.replace(Some(segment));
+    }
+    fn act(&self, (_, _, theirs): &Self::World) {
+        drop(theirs.take());
+    }
+    fn check(&self, (_, name, _): &Self::World, _: bool) {
+        match Segment::open(name) {
+            Ok(_) => assert!(!self.alone, "the name of a dead process"),
+            Err(Error::NotFound) => assert!(self.alone, "the holder lives"),
+            Err(other) => panic!("{other}"),
+        }
+        if self.alone {
+            let new = Segment::create(name, 8192).expect("the name is free");
+            assert_eq!(Segment::open(name).expect("it has a holder").size(), new.size());
+        }
+    }
+}
+
+#[test]
+fn dropping_a_named_segment_at_every_system_call() {
+    every_system_call("drop, the last holder", &Leave { alone: true }, 20);
+    every_system_call("drop beside a holder", &Leave { alone: false }, 20);
 }
 
 /// The name of a segment is removed, and another segment gets it.
