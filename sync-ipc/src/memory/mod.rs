@@ -40,7 +40,7 @@ pub(crate) struct View {
     len: usize,
 }
 
-/// What memory may be read and written as.
+/// A type as which memory may be read and written.
 ///
 /// # Safety
 ///
@@ -130,8 +130,8 @@ impl View {
             out_of_range(size, offset, self.len);
         }
         // SAFETY: in bounds and aligned (invariant 3), mapped for as long as the borrow of `self`
-        // (invariant 1), and `A` is a `Word`, for which every bit pattern is valid and shared writes
-        // are no race (invariant 2).
+        // (invariant 1), and `A` is a `Word`: every bit pattern is valid, and shared writes are no
+        // race (invariant 2).
         unsafe { self.base.add(offset).cast().as_ref() }
     }
 

@@ -281,9 +281,9 @@ impl Explorer {
         self.wake_ready(g, label.loc);
     }
 
-    /// Picks the write that a read-modify-write reads from, as [`choose_write_for_load`](Self::choose_write_for_load) does;
-    /// its own write follows that write immediately. Where another one follows already, that one is
-    /// revisited.
+    /// Picks the write that a read-modify-write reads from, as
+    /// [`choose_write_for_load`](Self::choose_write_for_load) does; its own write follows that write
+    /// immediately. Where another one follows already, that one is revisited.
     fn choose_write_for_rmw(&mut self, g: &mut Graph, id: Id) {
         let label = g.ev(id).label;
         let loc = label.loc;

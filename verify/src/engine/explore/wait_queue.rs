@@ -92,7 +92,8 @@ fn binomial(n: u64, k: u64) -> u64 {
     (0..k).fold(1, |acc, i| acc * (n - i) / (i + 1))
 }
 
-/// The `index`-th set of `k` among the places in `matching`, as a mask; the first is that of the oldest.
+/// The `index`-th set of `k` among the places in `matching`, as a mask; the first is that of the
+/// oldest.
 fn subset(matching: u64, k: u64, mut index: u64) -> u64 {
     let (mut mask, mut left, mut rest) = (0, k, matching);
     while left > 0 && rest != 0 {
