@@ -1,6 +1,7 @@
 //! The common part of all queues: blocking, shutting down and counting tasks, over any [`Buffer`].
 
 use core::future::Future;
+use core::task::Waker;
 
 use sync_core::{CancelToken, Cancelled};
 
@@ -491,6 +492,17 @@ impl<T> Blocking<Fifo<T>> {
     /// Wakes another waiter for room: a task that was chosen for it does not use it.
     pub(crate) fn pass_on_put(&self) {
         self.wake_putters::<T>(Wake(true), 1);
+    }
+
+    /// Renews the waker of a task's selector. Returns `false` if it was chosen already, or has to
+    /// watch again.
+    pub(crate) fn renew_get(&self, selector: &Selector, waker: &Waker) -> bool {
+        self.getters.renew(selector, waker)
+    }
+
+    /// As [`renew_get`](Self::renew_get), for a put.
+    pub(crate) fn renew_put(&self, selector: &Selector, waker: &Waker) -> bool {
+        self.putters.renew(selector, waker)
     }
 
     pub(crate) fn unwatch_get(&self, selector: &Selector) {

@@ -62,6 +62,7 @@
 
 mod awaiting;
 
+use core::task::Waker;
 use core::time::Duration;
 
 use sync_core::primitive::atomic::{AtomicU32, Ordering};
@@ -208,7 +209,9 @@ impl EventCount {
         if first.sleepers_first {
             chosen += self.signal(count);
         }
-        chosen += self.watchers.wake(count - chosen);
+        if chosen < count {
+            chosen += self.watchers.wake(count - chosen);
+        }
         if !first.sleepers_first && chosen < count {
             chosen += self.signal(count - chosen);
         }
@@ -230,6 +233,11 @@ impl EventCount {
             self.watchers.remove(selector);
         }
         marked
+    }
+
+    /// Renews the waker of a task's selector in the watch list: see [`WatchList::renew`].
+    pub(crate) fn renew(&self, selector: &Selector, waker: &Waker) -> bool {
+        self.watchers.renew(selector, waker)
     }
 
     /// Removes the tickets of the selector from the watch list.
