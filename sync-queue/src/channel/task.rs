@@ -20,7 +20,6 @@
 //! compared after that, or in the same step: a change before it is found, a change after it calls
 //! the waker.
 
-use core::cell::Cell;
 use core::fmt;
 use core::future::Future;
 use core::pin::Pin;
@@ -32,15 +31,13 @@ use sync_core::primitive::futex::Channel as FutexChannel;
 use sync_core::primitive::futex::task::Waiter as Task;
 use sync_core::task::Alarm;
 
-use crate::buffer::fifo::Fifo;
 use crate::buffer::{PopError, PushError};
 use crate::channel::error::{RecvError, SendError};
 use crate::channel::flavor::Flavor;
 use crate::channel::tick::Ticks;
 use crate::channel::zero::{TaskWaiter, Zero};
 use crate::channel::{Receiver, Sender};
-use crate::queue::blocking::Blocking;
-use crate::wait::selector::{Ended, Selector};
+use crate::wait::event_count::TaskWait;
 
 /// Registers the waker on the word (T3). Returns `false` if there is no reason to wait any more.
 /// The word is the wait's own, so a wake that was consumed is for no other waiter.
@@ -49,85 +46,6 @@ fn sleep(task: Pin<&Task>, (word, waiting): (&AtomicU32, u32), cx: &Context<'_>)
     task.is_waiting() && task.poll(cx.waker()).is_pending() || {
         task.stop();
         task.start(word, waiting, FutexChannel::ALL, cx.waker())
-    }
-}
-
-/// The wait of a task for a queue, from the first poll that finds that it has to wait. Used by
-/// shared reference only: other threads have the address of the selector.
-struct QueueWait {
-    selector: Selector,
-    watched: Cell<bool>,
-}
-
-impl QueueWait {
-    fn new() -> Self {
-        Self { selector: Selector::new(), watched: Cell::new(false) }
-    }
-
-    /// Watches the queue, and tries where it is not sure that this fails. `tried`: an attempt has
-    /// failed just now.
-    fn poll<T, R>(
-        &self,
-        queue: &Blocking<Fifo<T>>,
-        receive: bool,
-        cx: &Context<'_>,
-        mut tried: bool,
-        mut attempt: impl FnMut() -> Option<R>,
-    ) -> Poll<R> {
-        let (selector, waker) = (&self.selector, cx.waker());
-        loop {
-            if self.watched.get() {
-                let renewed = selector.ended().is_none()
-                    && if receive {
-                        queue.renew_get(selector, waker)
-                    } else {
-                        queue.renew_put(selector, waker)
-                    };
-                if renewed {
-                    return Poll::Pending;
-                }
-                self.leave(queue, receive, false);
-            }
-            if !core::mem::take(&mut tried)
-                && let Some(answer) = attempt()
-            {
-                return Poll::Ready(answer);
-            }
-            // SAFETY: this is the owner, and the queue is not watched.
-            unsafe { selector.set_task(waker) };
-            let watched = if receive {
-                queue.watch_get(selector, 0, false)
-            } else {
-                queue.watch_put(selector, 0, false)
-            };
-            self.watched.set(watched);
-            if watched {
-                return Poll::Pending;
-            }
-        }
-    }
-
-    /// Removes the ticket. If the selector was chosen and its event is not used, passes it on. The
-    /// queue has taken the ticket of a chosen selector out (S2 in `selector`).
-    fn leave<T>(&self, queue: &Blocking<Fifo<T>>, receive: bool, unused: bool) {
-        if !self.watched.get() {
-            return;
-        }
-        self.watched.set(false);
-        match (self.selector.abort(), receive) {
-            (Ended::Aborted, true) => queue.unwatch_get(&self.selector),
-            (Ended::Aborted, false) => queue.unwatch_put(&self.selector),
-            (Ended::Chosen(_), true) if unused => queue.pass_on_get(),
-            (Ended::Chosen(_), false) if unused => queue.pass_on_put(),
-            (Ended::Chosen(_), _) => {}
-        }
-    }
-}
-
-impl Drop for QueueWait {
-    fn drop(&mut self) {
-        // SAFETY: the wait was left, so the queue is not watched.
-        unsafe { self.selector.clear_task() };
     }
 }
 
@@ -171,7 +89,7 @@ impl<T> ZeroWait<T> {
 /// The wait of one operation, by the kind of its channel. An operation that need not wait makes
 /// none.
 enum Wait<T> {
-    Queue(QueueWait),
+    Queue(TaskWait),
     Zero(ZeroWait<T>),
     /// The alarm of a clock: a box, because few channels are clocks.
     Tick(Box<Alarm>),
@@ -222,16 +140,15 @@ impl<T> Future for RecvFuture<'_, T> {
         let RecvFuture { receiver, wait } = unsafe { self.get_unchecked_mut() };
         let answer = match &receiver.channel.flavor {
             Flavor::Queue(queue) => {
-                let attempt = || match queue.try_get() {
-                    Err(PopError::Empty) => None,
-                    done => Some(done),
-                };
                 let tried = wait.is_none();
-                if tried && let Some(done) = attempt() {
-                    return Poll::Ready(done.map_err(|_| RecvError));
+                if tried {
+                    match queue.try_get() {
+                        Err(PopError::Empty) => {}
+                        done => return Poll::Ready(done.map_err(|_| RecvError)),
+                    }
                 }
-                match &*wait.get_or_insert_with(|| Wait::Queue(QueueWait::new())) {
-                    Wait::Queue(wait) => wait.poll(queue, true, cx, tried, attempt),
+                match &*wait.get_or_insert_with(|| Wait::Queue(TaskWait::new())) {
+                    Wait::Queue(wait) => queue.poll_get(wait, cx, tried),
                     _ => unreachable!("{MIXED}"),
                 }
             }
@@ -251,7 +168,7 @@ impl<T> Future for RecvFuture<'_, T> {
 impl<T> Drop for RecvFuture<'_, T> {
     fn drop(&mut self) {
         match (&self.wait, &self.receiver.channel.flavor) {
-            (Some(Wait::Queue(wait)), Flavor::Queue(queue)) => wait.leave(queue, true, true),
+            (Some(Wait::Queue(wait)), Flavor::Queue(queue)) => queue.leave_get(wait),
             (Some(Wait::Zero(wait)), Flavor::Zero(zero)) => wait.leave(zero, true),
             _ => {}
         }
@@ -280,7 +197,7 @@ impl<T> SendFuture<'_, T> {
         let this = unsafe { self.get_unchecked_mut() };
         match (&this.wait, &this.sender.channel.flavor) {
             (Some(Wait::Queue(wait)), Flavor::Queue(queue)) => {
-                wait.leave(queue, false, true);
+                queue.leave_put(wait);
                 this.item.take()
             }
             (Some(Wait::Zero(wait)), Flavor::Zero(zero)) => {
@@ -302,24 +219,21 @@ impl<T> Future for SendFuture<'_, T> {
         let SendFuture { sender, item, wait } = unsafe { self.get_unchecked_mut() };
         let answer = match &sender.channel.flavor {
             Flavor::Queue(queue) => {
-                let mut attempt = || {
-                    let Some(held) = item.take() else {
-                        panic!("a send that has ended is polled again")
-                    };
-                    match queue.try_put(held) {
-                        Err(PushError::Full(back)) => {
-                            *item = Some(back);
-                            None
-                        }
-                        done => Some(done),
-                    }
-                };
                 let tried = wait.is_none();
-                if tried && let Some(done) = attempt() {
-                    return Poll::Ready(done.map_err(|refused| SendError(refused.into_inner())));
+                let Some(held) = item.take() else {
+                    panic!("a send that has ended is polled again")
+                };
+                if tried {
+                    match queue.try_put(held) {
+                        Err(PushError::Full(back)) => *item = Some(back),
+                        Err(PushError::Closed(item)) => return Poll::Ready(Err(SendError(item))),
+                        Ok(()) => return Poll::Ready(Ok(())),
+                    }
+                } else {
+                    *item = Some(held);
                 }
-                match &*wait.get_or_insert_with(|| Wait::Queue(QueueWait::new())) {
-                    Wait::Queue(wait) => wait.poll(queue, false, cx, tried, attempt),
+                match &*wait.get_or_insert_with(|| Wait::Queue(TaskWait::new())) {
+                    Wait::Queue(wait) => queue.poll_put(wait, cx, tried, item),
                     _ => unreachable!("{MIXED}"),
                 }
             }
@@ -338,7 +252,7 @@ impl<T> Future for SendFuture<'_, T> {
 impl<T> Drop for SendFuture<'_, T> {
     fn drop(&mut self) {
         match (&self.wait, &self.sender.channel.flavor) {
-            (Some(Wait::Queue(wait)), Flavor::Queue(queue)) => wait.leave(queue, false, true),
+            (Some(Wait::Queue(wait)), Flavor::Queue(queue)) => queue.leave_put(wait),
             (Some(Wait::Zero(wait)), Flavor::Zero(zero)) => wait.leave(zero, false),
             _ => {}
         }

@@ -43,8 +43,8 @@
 //! been sent. A thread that consumed the flag and finds no sleeper clears the flag, then looks
 //! again, and signals all sleepers that came in between.
 //!
-//! W5. Next to the counted sleepers stand the selectors of the watch list, which wait here and
-//! elsewhere. A notifier that found `PARKED` chooses among both, each kind first in turn, so that
+//! W5. Next to the counted sleepers stand the selectors of the watch list: threads that wait here
+//! and elsewhere, and tasks. A notifier that found `PARKED` chooses among both, each kind first in turn, so that
 //! neither starves the other. W4 holds for a selector as for a sleeper: its flag is set after its
 //! ticket is in the list. The list is looked at only by a notifier that found `PARKED`.
 //!
@@ -62,13 +62,13 @@
 
 mod awaiting;
 
-use core::task::Waker;
 use core::time::Duration;
 
 use sync_core::primitive::atomic::{AtomicU32, Ordering};
 use sync_core::primitive::futex::{self, Deadline};
 use sync_core::primitive::{MODELLED, hint, thread};
 
+pub(crate) use self::awaiting::TaskWait;
 use crate::wait::selector::{Selector, Ticket, WatchList};
 use crate::wait::spin::{AdaptiveSpin, StreamLead};
 use crate::wait::timeout::Timeout;
@@ -235,11 +235,6 @@ impl EventCount {
         marked
     }
 
-    /// Renews the waker of a task's selector in the watch list: see [`WatchList::renew`].
-    pub(crate) fn renew(&self, selector: &Selector, waker: &Waker) -> bool {
-        self.watchers.renew(selector, waker)
-    }
-
     /// Removes the tickets of the selector from the watch list.
     pub(crate) fn unwatch(&self, selector: &Selector) {
         self.watchers.remove(selector);
@@ -284,16 +279,8 @@ impl EventCount {
     }
 }
 
-impl Drop for EventCount {
-    #[inline]
-    fn drop(&mut self) {
-        // The future of a task may have been forgotten.
-        futex::retire(&raw const self.word);
-    }
-}
-
-/// Sends a signal on when it is dropped, which is by unwinding only. A signal too many is harmless:
-/// its thread looks and sleeps again.
+/// Chooses another waiter when it is dropped, which is by unwinding only. A choice too many is
+/// harmless: its thread or task looks and waits again.
 struct PassOn<'a>(Option<&'a EventCount>);
 
 impl Drop for PassOn<'_> {
@@ -303,7 +290,7 @@ impl Drop for PassOn<'_> {
             return;
         }
         if let Some(count) = self.0 {
-            count.signal(1);
+            count.choose(1);
         }
     }
 }

@@ -508,7 +508,9 @@ impl WatchList {
             chosen: usize::from(taker.is_some()),
             sleepers_first,
         };
-        observers.into_iter().for_each(Wakeup::go);
+        if first.observers {
+            observers.into_iter().for_each(Wakeup::go);
+        }
         if let Some(taker) = taker {
             taker.go();
         }
