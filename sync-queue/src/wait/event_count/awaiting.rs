@@ -49,10 +49,14 @@ impl TaskWait {
         loop {
             let mut chosen = false;
             if self.is_listed.get() {
-                if selector.ended().is_none() && count.watchers.renew(selector, waker) {
-                    return Poll::Pending;
-                }
-                chosen = self.unlist(count);
+                chosen = match selector.ended() {
+                    None if count.watchers.renew(selector, waker) => return Poll::Pending,
+                    Some(Ended::Chosen(_)) => {
+                        self.is_listed.set(false);
+                        true
+                    }
+                    _ => self.unlist(count),
+                };
                 tried = false;
             }
             if !core::mem::take(&mut tried) {
