@@ -114,7 +114,10 @@ struct Entry {
 
 struct State {
     phase: Phase,
-    wakers: Vec<Waker>,
+    /// The tasks that wait, each with its number.
+    wakers: Vec<(u64, Waker)>,
+    /// The number of tasks that ever waited.
+    tasks: u64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -202,7 +205,7 @@ impl Helper {
             thread.spawn(move || ours.serve())?;
             members.running = true;
         }
-        let state = Mutex::new(State { phase: Phase::Watching, wakers: Vec::new() });
+        let state = Mutex::new(State { phase: Phase::Watching, wakers: Vec::new(), tasks: 0 });
         let entry = Arc::new(Entry { descriptor, state, helper: Arc::clone(self) });
         members.new.push(Member { entry: Arc::clone(&entry), object });
         members.count += 1;
@@ -308,7 +311,7 @@ impl Entry {
         }
         let wakers = core::mem::take(&mut state.wakers);
         drop(state);
-        for waker in wakers {
+        for (_, waker) in wakers {
             // User code, which ends where it runs.
             sync_core::user_code::run_and_forget_panic(|| waker.wake());
         }
@@ -323,7 +326,7 @@ impl Entry {
 /// If the system has no thread.
 pub(crate) async fn once(object: Box<dyn Watched>) -> io::Result<()> {
     let watch = HELPERS.get(|_| Helpers::new()).watch(object, None)?;
-    Ready(&watch).await;
+    Ready::new(&watch).await;
     Ok(())
 }
 
@@ -361,7 +364,7 @@ impl Readiness {
     ///
     /// In a forked child it is ready at once.
     pub fn ready(&self) -> impl Future<Output = ()> + Send + '_ {
-        Ready(&self.watch)
+        Ready::new(&self.watch)
     }
 
     fn descriptor(&self) -> &OwnedFd {
@@ -372,33 +375,66 @@ impl Readiness {
     }
 }
 
-struct Ready<'a>(&'a Watch);
+struct Ready<'a> {
+    watch: &'a Watch,
+    /// The number of its waker, if it has registered one.
+    task: Option<u64>,
+}
+
+impl<'a> Ready<'a> {
+    fn new(watch: &'a Watch) -> Self {
+        Self { watch, task: None }
+    }
+}
 
 impl Future for Ready<'_> {
     type Output = ();
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
-        if !self.0.mark.is_current() {
+        let this = self.get_mut();
+        if !this.watch.mark.is_current() {
             return Poll::Ready(());
         }
-        let waker = context.waker();
-        let mut state = self.0.entry.state.lock();
+        let (waker, entry) = (context.waker(), &this.watch.entry);
+        let own =
+            |state: &State| state.wakers.iter().position(|(task, _)| Some(*task) == this.task);
+        let state = entry.state.lock();
         if state.phase != Phase::Watching {
             return Poll::Ready(());
         }
-        if !state.wakers.iter().any(|other| other.will_wake(waker)) {
-            // User code runs without the lock.
-            drop(state);
-            let waker = waker.clone();
-            state = self.0.entry.state.lock();
-            if state.phase != Phase::Watching {
-                drop(state);
-                sync_core::user_code::dispose(waker);
-                return Poll::Ready(());
-            }
-            state.wakers.push(waker);
+        if own(&state).is_some_and(|at| state.wakers[at].1.will_wake(waker)) {
+            return Poll::Pending;
         }
-        Poll::Pending
+        // User code runs without the lock.
+        drop(state);
+        let mut waker = Some(waker.clone());
+        let mut state = entry.state.lock();
+        let waits = state.phase == Phase::Watching;
+        if let (true, Some(fresh)) = (waits, waker.take()) {
+            match own(&state) {
+                Some(at) => waker = Some(core::mem::replace(&mut state.wakers[at].1, fresh)),
+                None => {
+                    let task = state.tasks;
+                    state.tasks += 1;
+                    state.wakers.push((task, fresh));
+                    this.task = Some(task);
+                }
+            }
+        }
+        drop(state);
+        sync_core::user_code::dispose(waker);
+        if waits { Poll::Pending } else { Poll::Ready(()) }
+    }
+}
+
+impl Drop for Ready<'_> {
+    fn drop(&mut self) {
+        let Some(own) = self.task.filter(|_| self.watch.mark.is_current()) else { return };
+        let mut state = self.watch.entry.state.lock();
+        let at = state.wakers.iter().position(|(task, _)| *task == own);
+        let waker = at.map(|at| state.wakers.swap_remove(at));
+        drop(state);
+        sync_core::user_code::dispose(waker);
     }
 }
 
