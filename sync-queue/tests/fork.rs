@@ -31,8 +31,8 @@ fn in_child(f: impl FnOnce() -> i32) -> i32 {
     let pid = unsafe { libc::fork() };
     assert!(pid >= 0);
     if pid == 0 {
-        // A child that hangs is killed. A child that panicked to the end of its only thread would end
-        // by 0.
+        // A child that hangs is killed. A child that panicked through its only thread would end by
+        // 0.
         // SAFETY: an alarm, and the end of the child without running what belongs to the parent.
         unsafe {
             libc::alarm(60);

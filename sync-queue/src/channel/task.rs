@@ -37,7 +37,7 @@ use crate::channel::flavor::Flavor;
 use crate::channel::tick::Ticks;
 use crate::channel::zero::{TaskWaiter, Zero};
 use crate::channel::{Receiver, Sender};
-use crate::wait::event_count::TaskWait;
+use crate::wait::event_count::awaiting::TaskWait;
 
 /// Registers the waker on the word (T3). Returns `false` if there is no reason to wait any more.
 /// The word is the wait's own, so a wake that was consumed is for no other waiter.

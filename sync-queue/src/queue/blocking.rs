@@ -9,7 +9,8 @@ use crate::buffer::fifo::{Fifo, Room};
 use crate::buffer::{Buffer, Closed, PopError, PushError, Wake};
 use crate::queue::error::TooManyDone;
 use crate::queue::task_counter::TaskCounter;
-use crate::wait::event_count::{ALL, EventCount, TaskWait};
+use crate::wait::event_count::awaiting::TaskWait;
+use crate::wait::event_count::{ALL, EventCount};
 use crate::wait::selector::Selector;
 use crate::wait::timeout::Timeout;
 
@@ -216,8 +217,8 @@ impl<B> Blocking<B> {
         self.getters.waiting(true, || self.buffer.set_getters_parked(), || self.attempt_get())
     }
 
-    /// A poll of a wait for room, `held` being the item. The first one follows an attempt that found
-    /// none (`tried`). The wait is of this queue until [`leave_put`](Self::leave_put).
+    /// A poll of a wait for room, `held` being the item. The first one follows an attempt that
+    /// found none (`tried`). The wait is of this queue until [`leave_put`](Self::leave_put).
     pub(crate) fn poll_put<T>(
         &self,
         wait: &TaskWait,

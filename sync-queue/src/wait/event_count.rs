@@ -44,8 +44,8 @@
 //! again, and signals all sleepers that came in between.
 //!
 //! W5. Next to the counted sleepers stand the selectors of the watch list: threads that wait here
-//! and elsewhere, and tasks. A notifier that found `PARKED` chooses among both, each kind first in turn, so that
-//! neither starves the other. W4 holds for a selector as for a sleeper: its flag is set after its
+//! and elsewhere, and tasks. A notifier that found `PARKED` chooses among both, each kind first in
+//! turn, so that neither starves the other. W4 holds for a selector as for a sleeper: its flag is set after its
 //! ticket is in the list. The list is looked at only by a notifier that found `PARKED`.
 //!
 //! The word holds a state, not a sequence number, so there is no number of notifications after
@@ -60,7 +60,7 @@
 //! asleep over that, since setting the flag compares with the newest value of the other side's
 //! word.
 
-mod awaiting;
+pub(crate) mod awaiting;
 
 use core::time::Duration;
 
@@ -68,7 +68,6 @@ use sync_core::primitive::atomic::{AtomicU32, Ordering};
 use sync_core::primitive::futex::{self, Deadline};
 use sync_core::primitive::{MODELLED, hint, thread};
 
-pub(crate) use self::awaiting::TaskWait;
 use crate::wait::selector::{Selector, Ticket, WatchList};
 use crate::wait::spin::{AdaptiveSpin, StreamLead};
 use crate::wait::timeout::Timeout;

@@ -101,8 +101,8 @@ model! {
 }
 
 model! {
-    /// Two tasks of one thread wait, and the first one is dropped, chosen or not: the other one gets
-    /// the item.
+    /// Two tasks of one thread wait, and the first one is dropped, chosen or not: the other one
+    /// gets the item.
     fn a_dropped_task_passes_its_wake_on(order) small whole {
         model_with_tasks();
         let queue = Arc::new(SimpleQueue::new());
