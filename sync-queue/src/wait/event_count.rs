@@ -45,8 +45,9 @@
 //!
 //! W5. Next to the counted sleepers stand the selectors of the watch list: threads that wait here
 //! and elsewhere, and tasks. A notifier that found `PARKED` chooses among both, each kind first in
-//! turn, so that neither starves the other. W4 holds for a selector as for a sleeper: its flag is set after its
-//! ticket is in the list. The list is looked at only by a notifier that found `PARKED`.
+//! turn, so that neither starves the other. W4 holds for a selector as for a sleeper: its flag is
+//! set after its ticket is in the list. The list is looked at only by a notifier that found
+//! `PARKED`.
 //!
 //! The word holds a state, not a sequence number, so there is no number of notifications after
 //! which a late sleeper is fooled.
