@@ -1,10 +1,12 @@
 //! A pool and the child of a fork: the child has one thread, and none of the pool's.
 #![cfg(target_os = "linux")]
 
-use std::future::IntoFuture;
+use std::future::{Future, IntoFuture};
+use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering::SeqCst};
 use std::sync::mpsc;
+use std::task::{Context, Poll, Wake, Waker};
 use std::time::{Duration, Instant};
 
 use sync_core::CancelToken;
@@ -29,11 +31,13 @@ fn in_child(f: impl FnOnce() -> i32) -> i32 {
     let pid = unsafe { libc::fork() };
     assert!(pid >= 0);
     if pid == 0 {
-        // A child that hangs is killed.
+        // A child that hangs is killed. A child that panicked through its only thread would end by
+        // 0.
         // SAFETY: an alarm, and the end of the child without running what belongs to the parent.
         unsafe {
             libc::alarm(60);
-            libc::_exit(f());
+            let code = std::panic::catch_unwind(std::panic::AssertUnwindSafe(f)).unwrap_or(255);
+            libc::_exit(code);
         }
     }
     code(pid)
@@ -634,4 +638,56 @@ fn queues_that_threads_of_the_parent_wait_for_are_of_use_in_the_child() {
     SIMPLE.put(1);
     sender.send(1).unwrap();
     assert!(parents.into_iter().all(|parent| parent.join().unwrap() == 1));
+}
+
+/// Counts its wakes.
+#[derive(Default)]
+struct Wakes(AtomicUsize);
+
+impl Wake for Wakes {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, SeqCst);
+    }
+}
+
+fn poll<F: Future>(future: Pin<&mut F>, wakes: &Arc<Wakes>) -> Poll<F::Output> {
+    future.poll(&mut Context::from_waker(&Waker::from(wakes.clone())))
+}
+
+#[test]
+fn a_child_calls_no_waker_of_its_parent_and_may_go_on_with_its_waits() {
+    let _watchdog = watch();
+    let (queue, (sender, receiver)) = (Queue::bounded(2), channel::bounded(2));
+    let (parents, childs) = (Arc::new(Wakes::default()), Arc::new(Wakes::default()));
+    let mut get = pin!(queue.get_async());
+    let mut receive = pin!(receiver.recv_async());
+    assert!(poll(get.as_mut(), &parents).is_pending());
+    assert!(poll(receive.as_mut(), &parents).is_pending());
+    let failed = in_child(|| {
+        // The child's own tasks are behind those of the parent, which take nothing.
+        let (mut own, mut next) = (pin!(queue.get_async()), pin!(receiver.recv_async()));
+        assert!(poll(own.as_mut(), &childs).is_pending());
+        assert!(poll(next.as_mut(), &childs).is_pending());
+        queue.put(1).unwrap();
+        sender.send(1).unwrap();
+        let woken = (parents.0.load(SeqCst), childs.0.load(SeqCst));
+        let got = poll(own, &childs) == Poll::Ready(Ok(1));
+        let received = poll(next, &childs) == Poll::Ready(Ok(1));
+        // The thread that forked may be the executor of the waits from before.
+        let again = poll(get.as_mut(), &childs).is_pending();
+        let again = again && poll(receive.as_mut(), &childs).is_pending();
+        queue.put(2).unwrap();
+        sender.send(2).unwrap();
+        let woken = (woken, parents.0.load(SeqCst), childs.0.load(SeqCst));
+        let goes_on = poll(get.as_mut(), &childs) == Poll::Ready(Ok(2))
+            && poll(receive.as_mut(), &childs) == Poll::Ready(Ok(2));
+        let all = woken == ((0, 2), 0, 4) && got && received && again && goes_on;
+        i32::from(!all)
+    });
+    assert_eq!(failed, 0);
+    queue.put(3).unwrap();
+    sender.send(3).unwrap();
+    assert_eq!(parents.0.load(SeqCst), 2);
+    assert_eq!(poll(get, &parents), Poll::Ready(Ok(3)));
+    assert_eq!(poll(receive, &parents), Poll::Ready(Ok(3)));
 }

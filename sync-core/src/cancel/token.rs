@@ -212,6 +212,15 @@ impl CancelToken {
     }
 
     /// Waits until the token is cancelled, as a task. Cancel-safe.
+    ///
+    /// ```
+    /// use sync_core::{CancelToken, task::block_on};
+    ///
+    /// let token = CancelToken::new();
+    /// let stop = token.clone();
+    /// std::thread::spawn(move || stop.cancel());
+    /// block_on(token.wait_async());
+    /// ```
     pub async fn wait_async(&self) {
         self.node.cancelled.wait_async().await;
     }

@@ -352,6 +352,19 @@ impl<T: ?Sized, P: Deref<Target = RwLock<T>>> TaskGuard<P, Upgradable> {
     /// lets no new ones in. No other writer gets in between.
     ///
     /// Cancel-safe: if the wait is dropped, the guard is dropped as well, and the lock is released.
+    ///
+    /// ```
+    /// use sync_core::{RwLock, TaskGuard, task::block_on};
+    ///
+    /// let number = RwLock::new(1);
+    /// block_on(async {
+    ///     let reader = number.upgradable_read_async().await;
+    ///     if *reader == 1 {
+    ///         *TaskGuard::upgrade_async(reader).await = 2;
+    ///     }
+    /// });
+    /// assert_eq!(*number.read(), 2);
+    /// ```
     pub async fn upgrade_async(this: Self) -> TaskGuard<P, Exclusive> {
         let upgraded = Waiting::new(this.lock.raw.raw().upgrading()).await;
         expect_held(upgraded);

@@ -157,6 +157,14 @@ impl<T> OnceLock<T> {
     /// Waits until another thread or task has written the value, as a task.
     ///
     /// Cancel-safe: a wait that is dropped has no effect.
+    ///
+    /// ```
+    /// use sync_core::{OnceLock, task::block_on};
+    ///
+    /// static ADDRESS: OnceLock<u32> = OnceLock::new();
+    /// std::thread::spawn(|| ADDRESS.set(7));
+    /// assert_eq!(block_on(ADDRESS.wait_async()), &7);
+    /// ```
     pub async fn wait_async(&self) -> &T {
         if !self.once.is_completed() {
             self.once.begin_async(false).await;

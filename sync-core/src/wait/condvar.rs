@@ -333,6 +333,22 @@ impl Condvar {
 
     /// Waits until `condition` is false, as a task: [`wait_async`](Self::wait_async) in a loop. The
     /// condition is called under the lock, at least once.
+    ///
+    /// ```
+    /// use sync_core::{Condvar, Mutex, task::block_on};
+    ///
+    /// let (ready, changed) = (Mutex::new(false), Condvar::new());
+    /// std::thread::scope(|scope| {
+    ///     scope.spawn(|| {
+    ///         *ready.lock() = true;
+    ///         changed.notify_one();
+    ///     });
+    ///     block_on(async {
+    ///         let guard = ready.lock_async().await;
+    ///         assert!(*changed.wait_while_async(guard, |ready| !*ready).await);
+    ///     });
+    /// });
+    /// ```
     pub async fn wait_while_async<P: Deref>(
         &self,
         mut guard: TaskGuard<P, Exclusive>,

@@ -347,6 +347,17 @@ macro_rules! acquiring {
             /// # Errors
             ///
             /// Like [`acquire`](Self::acquire).
+            ///
+            /// ```
+            #[doc = concat!("use sync_core::{", stringify!($semaphore), ", task::block_on};")]
+            ///
+            #[doc = concat!("let seats = ", stringify!($semaphore), "::new(1);")]
+            /// block_on(async {
+            ///     let permit = seats.acquire_async().await.expect("it is open");
+            ///     assert_eq!(seats.available_permits(), 0);
+            ///     drop(permit);
+            /// });
+            /// ```
             #[inline]
             pub fn acquire_async(
                 &self,

@@ -77,6 +77,15 @@ impl WaitGroup {
     ///
     /// Cancel-safe: the group is left at the first poll, or by the drop of a future that was not
     /// polled.
+    ///
+    /// ```
+    /// use sync_core::{WaitGroup, task::block_on};
+    ///
+    /// let group = WaitGroup::new();
+    /// let member = group.clone();
+    /// std::thread::spawn(move || drop(member));
+    /// block_on(group.wait_async());
+    /// ```
     pub async fn wait_async(self) {
         let others = Arc::clone(&self.others);
         drop(self);

@@ -443,3 +443,71 @@ fn a_child_that_a_waker_forks_ends() {
     assert_eq!(status, 0);
     block_on(wait).expect("a thread");
 }
+
+#[test]
+fn futures_that_are_dropped_at_random_lose_no_item_and_no_permit() {
+    const ITEMS: u64 = 300;
+    let segment = segment();
+    let jobs = Queue::<u64>::create(&segment, "queue", 3).expect("room");
+    let permits = Semaphore::create(&segment, "permits", 1, 1).expect("room");
+    let mut sender = fork(|| {
+        for item in 0..ITEMS {
+            let permit = permits.try_acquire_for(FOR_EVER).expect("a permit");
+            jobs.put_timeout(item, FOR_EVER).expect("room");
+            drop(permit);
+        }
+        0
+    });
+    let mut seed = 14_u64;
+    let mut random = |below: u64| {
+        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (seed >> 33) % below
+    };
+    let waker = Waker::noop();
+    let mut next = 0;
+    while next < ITEMS {
+        let polls = random(3);
+        let mut get = Box::pin(jobs.get_async());
+        for _ in 0..polls {
+            if let Poll::Ready(item) = get.as_mut().poll(&mut Context::from_waker(waker)) {
+                assert_eq!(item, Ok(next));
+                next += 1;
+                break;
+            }
+            thread::sleep(Duration::from_micros(random(50)));
+        }
+        drop(get);
+        let mut acquire = Box::pin(permits.acquire_async());
+        for _ in 0..random(3) {
+            if acquire.as_mut().poll(&mut Context::from_waker(waker)).is_ready() {
+                break;
+            }
+        }
+    }
+    assert_eq!(sender.join(), 0);
+    assert_eq!((jobs.len(), permits.available_permits()), (0, 1));
+}
+
+#[test]
+fn a_wait_from_before_a_fork_goes_on_in_the_child_and_in_the_parent() {
+    let segment = segment();
+    let jobs = Queue::<u64>::create(&segment, "queue", 4).expect("room");
+    let permits = Semaphore::create(&segment, "permits", 0, 2).expect("room");
+    let mut get = Box::pin(jobs.get_async());
+    let mut acquire = Box::pin(permits.acquire_async());
+    let mut context = Context::from_waker(Waker::noop());
+    assert!(get.as_mut().poll(&mut context).is_pending());
+    assert!(acquire.as_mut().poll(&mut context).is_pending());
+    let mut child = fork(|| {
+        assert_eq!(block_on(get.as_mut()), Ok(1));
+        drop(block_on(acquire.as_mut()).expect("a permit"));
+        jobs.put(2).expect("room");
+        0
+    });
+    jobs.put(1).expect("room");
+    permits.try_add_permits(1).expect("room");
+    assert_eq!(child.join(), 0);
+    assert_eq!(block_on(get), Ok(2));
+    drop(block_on(acquire).expect("a permit"));
+    assert_eq!((jobs.len(), permits.available_permits()), (0, 1));
+}

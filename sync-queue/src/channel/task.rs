@@ -1,9 +1,9 @@
 //! Sends and receives of tasks.
 //!
-//! A task waits as a thread does, and on the same words: in the queue of a channel its selector is
-//! in the watch list ([`selector`](crate::wait::selector)), with room for none its waiter is in the
-//! list of its side ([`zero`](crate::channel::zero)). It sleeps on the word of the selector or the
-//! waiter as a task of the futex does. Nothing is allocated for a wait.
+//! A task waits in the lists that threads wait in: in the queue of a channel its selector, with its
+//! waker inside, is in the watch list ([`selector`](crate::wait::selector)). With room for none its
+//! waiter is in the list of its side ([`zero`](crate::channel::zero)), and it sleeps on the word of
+//! the waiter as a task of the futex does. Nothing is allocated for a wait.
 //! A clock has no other side that could wake a task: a wait for its tick has an alarm, which one
 //! thread of the process serves, and a box for it.
 //!
@@ -16,10 +16,10 @@
 //! that was handed to it goes to the next receiver, or waits in the channel for one. A send that
 //! was not completed drops its item.
 //!
-//! T3. The waker is registered (or found to be) in the last step before `Pending` is returned, by a
-//! comparison with the word: a change before it is found, a change after it calls the waker.
+//! T3. The waker is registered (or found to be) before `Pending` is returned, and the state is
+//! compared after that, or in the same step: a change before it is found, a change after it calls
+//! the waker.
 
-use core::cell::Cell;
 use core::fmt;
 use core::future::Future;
 use core::pin::Pin;
@@ -31,15 +31,13 @@ use sync_core::primitive::futex::Channel as FutexChannel;
 use sync_core::primitive::futex::task::Waiter as Task;
 use sync_core::task::Alarm;
 
-use crate::buffer::fifo::Fifo;
 use crate::buffer::{PopError, PushError};
 use crate::channel::error::{RecvError, SendError};
 use crate::channel::flavor::Flavor;
 use crate::channel::tick::Ticks;
-use crate::channel::zero::TaskWaiter;
+use crate::channel::zero::{TaskWaiter, Zero};
 use crate::channel::{Receiver, Sender};
-use crate::queue::blocking::Blocking;
-use crate::wait::selector::{Ended, Selector};
+use crate::wait::event_count::awaiting::TaskWait;
 
 /// Registers the waker on the word (T3). Returns `false` if there is no reason to wait any more.
 /// The word is the wait's own, so a wake that was consumed is for no other waiter.
@@ -51,109 +49,73 @@ fn sleep(task: Pin<&Task>, (word, waiting): (&AtomicU32, u32), cx: &Context<'_>)
     }
 }
 
-/// The wait of a task for a queue.
-struct QueueWait {
-    selector: Selector,
-    watched: Cell<bool>,
-}
-
-impl QueueWait {
-    fn new() -> Self {
-        Self { selector: Selector::new(), watched: Cell::new(false) }
-    }
-
-    /// Tries, and if that fails watches the queue. `None`: the task waits.
-    fn poll<T, R>(
-        &self,
-        queue: &Blocking<Fifo<T>>,
-        receive: bool,
-        mut attempt: impl FnMut() -> Option<R>,
-    ) -> Option<R> {
-        loop {
-            if self.watched.get() {
-                self.selector.ended()?;
-                self.leave(queue, receive, false);
-            }
-            let answer = attempt();
-            if answer.is_some() {
-                return answer;
-            }
-            self.selector.reset();
-            self.watched.set(if receive {
-                queue.watch_get(&self.selector, 0, false)
-            } else {
-                queue.watch_put(&self.selector, 0, false)
-            });
-        }
-    }
-
-    /// Removes the ticket. If the selector was chosen and its event is not used, passes it on. The
-    /// queue has taken the ticket of a chosen selector out (S2 in `selector`).
-    fn leave<T>(&self, queue: &Blocking<Fifo<T>>, receive: bool, unused: bool) {
-        if !self.watched.get() {
-            return;
-        }
-        self.watched.set(false);
-        match (self.selector.abort(), receive) {
-            (Ended::Aborted, true) => queue.unwatch_get(&self.selector),
-            (Ended::Aborted, false) => queue.unwatch_put(&self.selector),
-            (Ended::Chosen(_), true) if unused => queue.pass_on_get(),
-            (Ended::Chosen(_), false) if unused => queue.pass_on_put(),
-            (Ended::Chosen(_), _) => {}
-        }
-    }
-}
-
-/// The wait of one operation, from the first poll that finds that it has to wait: an operation that
-/// need not wait makes none. Used by shared reference only: other threads have the addresses of the
-/// selector and the waiter.
-struct Wait<T> {
-    queue: QueueWait,
-    zero: TaskWaiter<T>,
+/// The wait of a task for a channel with room for none. Used by shared reference only: other
+/// threads have the addresses of the waiter and the task.
+struct ZeroWait<T> {
+    waiter: TaskWaiter<T>,
     task: Task,
-    /// The alarm of a clock: a box, because few channels are clocks.
-    alarm: Cell<Option<Box<Alarm>>>,
 }
 
-impl<T> Wait<T> {
-    /// `handed`: the item of a send to a channel with room for none.
+impl<T> ZeroWait<T> {
+    /// `handed`: the item of a send.
     fn new(handed: Option<T>) -> Self {
-        Self {
-            queue: QueueWait::new(),
-            zero: TaskWaiter::new(handed),
-            task: Task::new(),
-            alarm: Cell::new(None),
-        }
+        Self { waiter: TaskWaiter::new(handed), task: Task::new() }
     }
 
-    /// Ends the wait of the task, before its thread may sleep on the same word: a wake that chose
-    /// the task would be lost for the thread.
-    fn stop(&self) {
+    /// Repeats `attempt` until it has an answer or the waker is registered.
+    fn poll<R>(&self, cx: &Context<'_>, mut attempt: impl FnMut() -> Option<R>) -> Poll<R> {
         // SAFETY: a wait is pinned from its first poll on.
-        unsafe { Pin::new_unchecked(&self.task) }.stop();
-    }
-
-    /// Takes the tick of a clock, or registers the waker for the moment at which it is due (T3). A
-    /// clock without a next tick is never due.
-    fn poll_tick(&self, ticks: &Ticks<T>, cx: &mut Context<'_>) -> Poll<T> {
-        let mut alarm = self.alarm.take();
+        let task = unsafe { Pin::new_unchecked(&self.task) };
         loop {
-            let due = match ticks.take(Instant::now()) {
-                Ok(item) => return Poll::Ready(item),
-                Err(None) => return Poll::Pending,
-                Err(Some(due)) => due,
-            };
-            // Another receiver may have taken the tick that this one waited for.
-            let mut waits = alarm
-                .take_if(|alarm| alarm.deadline() == due)
-                .unwrap_or_else(|| Box::new(Alarm::new(due)));
-            if Pin::new(&mut *waits).poll(cx).is_pending() {
-                self.alarm.set(Some(waits));
+            if let Some(answer) = attempt() {
+                task.stop();
+                return Poll::Ready(answer);
+            }
+            if sleep(task, self.waiter.word(), cx) {
                 return Poll::Pending;
             }
         }
     }
+
+    fn leave(&self, zero: &Zero<T>, receive: bool) {
+        // First the wait of the task: its thread may sleep on the same word next, and a wake that
+        // chose the task would be lost for the thread.
+        // SAFETY: a wait is pinned from its first poll on.
+        unsafe { Pin::new_unchecked(&self.task) }.stop();
+        zero.leave(&self.waiter, receive);
+    }
 }
+
+/// The wait of one operation, by the kind of its channel. An operation that need not wait makes
+/// none.
+enum Wait<T> {
+    Queue(TaskWait),
+    Zero(ZeroWait<T>),
+    /// The alarm of a clock: a box, because few channels are clocks.
+    Tick(Box<Alarm>),
+}
+
+/// Takes the tick of a clock, or registers the waker for the moment at which it is due (T3). A
+/// clock without a next tick is never due.
+fn poll_tick<T>(wait: &mut Option<Wait<T>>, ticks: &Ticks<T>, cx: &mut Context<'_>) -> Poll<T> {
+    loop {
+        let due = match ticks.take(Instant::now()) {
+            Ok(item) => return Poll::Ready(item),
+            Err(None) => return Poll::Pending,
+            Err(Some(due)) => due,
+        };
+        // Another receiver may have taken the tick that this one waited for.
+        if !matches!(wait, Some(Wait::Tick(alarm)) if alarm.deadline() == due) {
+            *wait = Some(Wait::Tick(Box::new(Alarm::new(due))));
+        }
+        let Some(Wait::Tick(alarm)) = wait else { unreachable!("{MIXED}") };
+        if Pin::new(&mut **alarm).poll(cx).is_pending() {
+            return Poll::Pending;
+        }
+    }
+}
+
+const MIXED: &str = "a wait is of the kind of its channel";
 
 /// A receive of a task. From [`Receiver::recv_async`].
 #[must_use = "a future does nothing until it is polled"]
@@ -175,52 +137,40 @@ impl<T> Future for RecvFuture<'_, T> {
         // SAFETY: nothing is moved out of the future: the selector, the waiter and the task stay.
         // The future is `!Unpin`, so the unique reference does not exclude the threads that reach
         // them.
-        let this = unsafe { self.get_unchecked_mut() };
-        let flavor = &this.receiver.channel.flavor;
-        if let (Flavor::Queue(queue), None) = (flavor, &this.wait) {
-            match queue.try_get() {
-                Err(PopError::Empty) => {}
-                done => return Poll::Ready(done.map_err(|_| RecvError)),
+        let RecvFuture { receiver, wait } = unsafe { self.get_unchecked_mut() };
+        let answer = match &receiver.channel.flavor {
+            Flavor::Queue(queue) => {
+                let tried = wait.is_none();
+                if tried {
+                    match queue.try_get() {
+                        Err(PopError::Empty) => {}
+                        done => return Poll::Ready(done.map_err(|_| RecvError)),
+                    }
+                }
+                match &*wait.get_or_insert_with(|| Wait::Queue(TaskWait::new())) {
+                    Wait::Queue(wait) => queue.poll_get(wait, cx, tried),
+                    _ => unreachable!("{MIXED}"),
+                }
             }
-        }
-        let wait = &*this.wait.get_or_insert_with(|| Wait::new(None));
-        loop {
-            let answer = match flavor {
-                Flavor::Queue(queue) => wait.queue.poll(queue, true, || match queue.try_get() {
-                    Err(PopError::Empty) => None,
-                    done => Some(done),
-                }),
-                Flavor::Zero(zero) => zero.poll_recv(&wait.zero),
-                Flavor::Never => return Poll::Pending,
-                Flavor::Ticks(ticks) => return wait.poll_tick(ticks, cx).map(Ok),
-            };
-            // SAFETY: it is part of the pinned future.
-            let task = unsafe { Pin::new_unchecked(&wait.task) };
-            if let Some(answer) = answer {
-                task.stop();
-                return Poll::Ready(answer.map_err(|_| RecvError));
+            Flavor::Zero(zero) => {
+                match &*wait.get_or_insert_with(|| Wait::Zero(ZeroWait::new(None))) {
+                    Wait::Zero(wait) => wait.poll(cx, || zero.poll_recv(&wait.waiter)),
+                    _ => unreachable!("{MIXED}"),
+                }
             }
-            let word = match flavor {
-                Flavor::Queue(_) => wait.queue.selector.word(),
-                _ => wait.zero.word(),
-            };
-            if sleep(task, word, cx) {
-                return Poll::Pending;
-            }
-        }
+            Flavor::Never => return Poll::Pending,
+            Flavor::Ticks(ticks) => return poll_tick(wait, ticks, cx).map(Ok),
+        };
+        answer.map_err(|_| RecvError)
     }
 }
 
 impl<T> Drop for RecvFuture<'_, T> {
     fn drop(&mut self) {
-        let Some(wait) = &self.wait else { return };
-        match &self.receiver.channel.flavor {
-            Flavor::Queue(queue) => wait.queue.leave(queue, true, true),
-            Flavor::Zero(zero) => {
-                wait.stop();
-                zero.leave(&wait.zero, true);
-            }
-            Flavor::Ticks(_) | Flavor::Never => {}
+        match (&self.wait, &self.receiver.channel.flavor) {
+            (Some(Wait::Queue(wait)), Flavor::Queue(queue)) => queue.leave_get(wait),
+            (Some(Wait::Zero(wait)), Flavor::Zero(zero)) => wait.leave(zero, true),
+            _ => {}
         }
     }
 }
@@ -245,19 +195,17 @@ impl<T> SendFuture<'_, T> {
     pub(super) fn give_up(self: Pin<&mut Self>) -> Option<T> {
         // SAFETY: as in `poll`: what is pinned stays. The item is not pinned.
         let this = unsafe { self.get_unchecked_mut() };
-        let Some(wait) = &this.wait else { return this.item.take() };
-        match &this.sender.channel.flavor {
-            Flavor::Queue(queue) => {
-                wait.queue.leave(queue, false, true);
+        match (&this.wait, &this.sender.channel.flavor) {
+            (Some(Wait::Queue(wait)), Flavor::Queue(queue)) => {
+                queue.leave_put(wait);
                 this.item.take()
             }
-            Flavor::Zero(zero) => {
-                wait.stop();
-                zero.leave(&wait.zero, false);
+            (Some(Wait::Zero(wait)), Flavor::Zero(zero)) => {
+                wait.leave(zero, false);
                 // SAFETY: the wait has ended.
-                unsafe { wait.zero.take_back() }
+                unsafe { wait.waiter.take_back() }
             }
-            Flavor::Ticks(_) | Flavor::Never => unreachable!("a clock has no sender"),
+            _ => this.item.take(),
         }
     }
 }
@@ -266,63 +214,47 @@ impl<T> Future for SendFuture<'_, T> {
     type Output = Result<(), SendError<T>>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        // SAFETY: what is pinned (the ticket, the waiter and the task) is not moved. The item is
+        // SAFETY: what is pinned (the selector, the waiter and the task) is not moved. The item is
         // not pinned.
-        let this = unsafe { self.get_unchecked_mut() };
-        let flavor = &this.sender.channel.flavor;
-        if let (Flavor::Zero(_), None) = (flavor, &this.wait) {
-            this.wait = Some(Wait::new(this.item.take()));
-        }
-        let item = &mut this.item;
-        let mut attempt = |queue: &Blocking<Fifo<T>>| {
-            let Some(held) = item.take() else { panic!("a send that has ended is polled again") };
-            match queue.try_put(held) {
-                Err(PushError::Full(back)) => {
-                    *item = Some(back);
-                    None
+        let SendFuture { sender, item, wait } = unsafe { self.get_unchecked_mut() };
+        let answer = match &sender.channel.flavor {
+            Flavor::Queue(queue) => {
+                let tried = wait.is_none();
+                let Some(held) = item.take() else {
+                    panic!("a send that has ended is polled again")
+                };
+                if tried {
+                    match queue.try_put(held) {
+                        Err(PushError::Full(back)) => *item = Some(back),
+                        Err(PushError::Closed(item)) => return Poll::Ready(Err(SendError(item))),
+                        Ok(()) => return Poll::Ready(Ok(())),
+                    }
+                } else {
+                    *item = Some(held);
                 }
-                done => Some(done),
+                match &*wait.get_or_insert_with(|| Wait::Queue(TaskWait::new())) {
+                    Wait::Queue(wait) => queue.poll_put(wait, cx, tried, item),
+                    _ => unreachable!("{MIXED}"),
+                }
             }
+            Flavor::Zero(zero) => {
+                match &*wait.get_or_insert_with(|| Wait::Zero(ZeroWait::new(item.take()))) {
+                    Wait::Zero(wait) => wait.poll(cx, || zero.poll_send(&wait.waiter)),
+                    _ => unreachable!("{MIXED}"),
+                }
+            }
+            Flavor::Ticks(_) | Flavor::Never => unreachable!("a clock has no sender"),
         };
-        if let (Flavor::Queue(queue), None) = (flavor, &this.wait) {
-            if let Some(done) = attempt(queue) {
-                return Poll::Ready(done.map_err(|refused| SendError(refused.into_inner())));
-            }
-        }
-        let wait = &*this.wait.get_or_insert_with(|| Wait::new(None));
-        loop {
-            let answer = match flavor {
-                Flavor::Queue(queue) => wait.queue.poll(queue, false, || attempt(queue)),
-                Flavor::Zero(zero) => zero.poll_send(&wait.zero),
-                Flavor::Ticks(_) | Flavor::Never => unreachable!("a clock has no sender"),
-            };
-            // SAFETY: it is part of the pinned future.
-            let task = unsafe { Pin::new_unchecked(&wait.task) };
-            if let Some(answer) = answer {
-                task.stop();
-                return Poll::Ready(answer.map_err(|refused| SendError(refused.into_inner())));
-            }
-            let word = match flavor {
-                Flavor::Queue(_) => wait.queue.selector.word(),
-                _ => wait.zero.word(),
-            };
-            if sleep(task, word, cx) {
-                return Poll::Pending;
-            }
-        }
+        answer.map_err(|refused| SendError(refused.into_inner()))
     }
 }
 
 impl<T> Drop for SendFuture<'_, T> {
     fn drop(&mut self) {
-        let Some(wait) = &self.wait else { return };
-        match &self.sender.channel.flavor {
-            Flavor::Queue(queue) => wait.queue.leave(queue, false, true),
-            Flavor::Zero(zero) => {
-                wait.stop();
-                zero.leave(&wait.zero, false);
-            }
-            Flavor::Ticks(_) | Flavor::Never => {}
+        match (&self.wait, &self.sender.channel.flavor) {
+            (Some(Wait::Queue(wait)), Flavor::Queue(queue)) => queue.leave_put(wait),
+            (Some(Wait::Zero(wait)), Flavor::Zero(zero)) => wait.leave(zero, false),
+            _ => {}
         }
     }
 }

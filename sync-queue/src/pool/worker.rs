@@ -480,7 +480,7 @@ impl Inner {
 
     /// As [`join_idle`](Self::join_idle), as a task and without a limit of time.
     pub(super) async fn idle(&self) {
-        self.idlers.waiting(|| self.marks_an_idler(), || self.is_idle().then_some(())).await;
+        self.idlers.waiting(false, || self.marks_an_idler(), || self.is_idle().then_some(())).await;
     }
 
     /// Announces a thread or task that waits for the pool to be idle. Returns `false` if it is.

@@ -459,6 +459,18 @@ macro_rules! queue_methods {
 
             /// As [`join`](Self::join), as a task. Cancel-safe: a join that is dropped has no
             /// effect.
+            ///
+            /// ```
+            #[doc = concat!("use sync_queue::", stringify!($Queue), ";")]
+            /// use sync_core::task::block_on;
+            ///
+            #[doc = concat!("let queue = ", stringify!($Queue), "::unbounded();")]
+            /// queue.put(1).unwrap();
+            /// std::thread::scope(|scope| {
+            ///     scope.spawn(|| drop(queue.get_task()));
+            ///     block_on(queue.join_async());
+            /// });
+            /// ```
             pub async fn join_async(&self) {
                 self.shared.join_async().await;
             }

@@ -1,6 +1,7 @@
 //! The common part of all queues: blocking, shutting down and counting tasks, over any [`Buffer`].
 
 use core::future::Future;
+use core::task::{Context, Poll};
 
 use sync_core::{CancelToken, Cancelled};
 
@@ -8,6 +9,7 @@ use crate::buffer::fifo::{Fifo, Room};
 use crate::buffer::{Buffer, Closed, PopError, PushError, Wake};
 use crate::queue::error::TooManyDone;
 use crate::queue::task_counter::TaskCounter;
+use crate::wait::event_count::awaiting::TaskWait;
 use crate::wait::event_count::{ALL, EventCount};
 use crate::wait::selector::Selector;
 use crate::wait::timeout::Timeout;
@@ -204,7 +206,7 @@ impl<B> Blocking<B> {
     {
         let mut held = Some(item);
         let attempt = move || self.attempt_put(&mut held);
-        self.putters.waiting(|| self.buffer.set_putters_parked(), attempt)
+        self.putters.waiting(true, || self.buffer.set_putters_parked(), attempt)
     }
 
     /// The wait of a task for an item.
@@ -212,7 +214,47 @@ impl<B> Blocking<B> {
     where
         B: Buffer<T>,
     {
-        self.getters.waiting(|| self.buffer.set_getters_parked(), || self.attempt_get())
+        self.getters.waiting(true, || self.buffer.set_getters_parked(), || self.attempt_get())
+    }
+
+    /// A poll of a wait for room, `held` being the item. The first one follows an attempt that
+    /// found none (`tried`). The wait is of this queue until [`leave_put`](Self::leave_put).
+    pub(crate) fn poll_put<T>(
+        &self,
+        wait: &TaskWait,
+        cx: &Context<'_>,
+        tried: bool,
+        held: &mut Option<T>,
+    ) -> Poll<Result<(), PushError<T>>>
+    where
+        B: Buffer<T>,
+    {
+        let attempt = || self.attempt_put(held);
+        wait.poll(&self.putters, cx, tried, || self.buffer.set_putters_parked(), attempt)
+    }
+
+    /// A poll of a wait for an item, as [`poll_put`](Self::poll_put).
+    pub(crate) fn poll_get<T>(
+        &self,
+        wait: &TaskWait,
+        cx: &Context<'_>,
+        tried: bool,
+    ) -> Poll<Result<T, PopError>>
+    where
+        B: Buffer<T>,
+    {
+        let attempt = || self.attempt_get();
+        wait.poll(&self.getters, cx, tried, || self.buffer.set_getters_parked(), attempt)
+    }
+
+    /// Ends a wait for room.
+    pub(crate) fn leave_put(&self, wait: &TaskWait) {
+        wait.leave(&self.putters);
+    }
+
+    /// Ends a wait for an item.
+    pub(crate) fn leave_get(&self, wait: &TaskWait) {
+        wait.leave(&self.getters);
     }
 
     /// As [`put`](Self::put), until the token is cancelled: then the item comes back as `Full`.
@@ -229,7 +271,7 @@ impl<B> Blocking<B> {
             done => return done,
         };
         let attempt = || self.attempt_put(&mut held);
-        let waiting = self.putters.waiting(|| self.buffer.set_putters_parked(), attempt);
+        let waiting = self.putters.waiting(true, || self.buffer.set_putters_parked(), attempt);
         match (token.block_on(waiting), held) {
             (Ok(done), _) => done,
             (Err(Cancelled), Some(item)) => Err(PushError::Full(item)),
@@ -255,7 +297,7 @@ impl<B> Blocking<B> {
         B: Buffer<T>,
     {
         let attempt = || self.attempt_many(items);
-        let waiting = self.putters.waiting(|| self.buffer.set_putters_parked(), attempt);
+        let waiting = self.putters.waiting(false, || self.buffer.set_putters_parked(), attempt);
         token.block_on(waiting).unwrap_or(Err(PushError::Full(())))
     }
 
@@ -273,7 +315,7 @@ impl<B> Blocking<B> {
             return Ok(0);
         }
         let attempt = || self.attempt_get_many(out, max);
-        let waiting = self.getters.waiting(|| self.buffer.set_getters_parked(), attempt);
+        let waiting = self.getters.waiting(false, || self.buffer.set_getters_parked(), attempt);
         token.block_on(waiting).unwrap_or(Err(PopError::Empty))
     }
 
@@ -481,16 +523,6 @@ impl<T> Blocking<Fifo<T>> {
     /// Adds the selector to the waiters for room. Returns `false` if there is room.
     pub(crate) fn watch_put(&self, selector: &Selector, case: u32, observe: bool) -> bool {
         self.putters.watch(selector, case, observe, || self.buffer.set_putters_parked())
-    }
-
-    /// Wakes another waiter for an item: a task that was chosen for one does not take it.
-    pub(crate) fn pass_on_get(&self) {
-        self.wake_getters::<T>(Wake(true), 1);
-    }
-
-    /// Wakes another waiter for room: a task that was chosen for it does not use it.
-    pub(crate) fn pass_on_put(&self) {
-        self.wake_putters::<T>(Wake(true), 1);
     }
 
     pub(crate) fn unwatch_get(&self, selector: &Selector) {

@@ -93,6 +93,17 @@ impl<T> SimpleQueue<T> {
 
     /// As [`get`](Self::get), as a task. Cancel-safe: a get that is dropped before it is done has
     /// taken no item, and a wake that it had consumed goes to the next one.
+    ///
+    /// ```
+    /// use sync_core::task::block_on;
+    /// use sync_queue::SimpleQueue;
+    ///
+    /// let queue = SimpleQueue::new();
+    /// std::thread::scope(|scope| {
+    ///     scope.spawn(|| queue.put(7));
+    ///     assert_eq!(block_on(queue.get_async()), 7);
+    /// });
+    /// ```
     #[doc(alias = "recv_async")]
     pub async fn get_async(&self) -> T {
         let done = match self.shared.try_get() {

@@ -93,7 +93,7 @@ impl TaskCounter {
             pushed() > now >> SHIFT && self.done.set_parked(now)
         };
         if over().is_none() {
-            self.joiners.waiting(mark, over).await;
+            self.joiners.waiting(true, mark, over).await;
         }
     }
 }

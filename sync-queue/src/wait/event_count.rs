@@ -43,10 +43,11 @@
 //! been sent. A thread that consumed the flag and finds no sleeper clears the flag, then looks
 //! again, and signals all sleepers that came in between.
 //!
-//! W5. Next to the counted sleepers stand the selectors of the watch list, which wait here and
-//! elsewhere. A notifier that found `PARKED` chooses among both, each kind first in turn, so that
-//! neither starves the other. W4 holds for a selector as for a sleeper: its flag is set after its
-//! ticket is in the list. The list is looked at only by a notifier that found `PARKED`.
+//! W5. Next to the counted sleepers stand the selectors of the watch list: threads that wait here
+//! and elsewhere, and tasks. A notifier that found `PARKED` chooses among both, each kind first in
+//! turn, so that neither starves the other. W4 holds for a selector as for a sleeper: its flag is
+//! set after its ticket is in the list. The list is looked at only by a notifier that found
+//! `PARKED`.
 //!
 //! The word holds a state, not a sequence number, so there is no number of notifications after
 //! which a late sleeper is fooled.
@@ -60,7 +61,7 @@
 //! asleep over that, since setting the flag compares with the newest value of the other side's
 //! word.
 
-mod awaiting;
+pub(crate) mod awaiting;
 
 use core::time::Duration;
 
@@ -210,7 +211,9 @@ impl EventCount {
         if first.sleepers_first {
             chosen += self.signal(count);
         }
-        chosen += self.watchers.wake(count - chosen);
+        if chosen < count {
+            chosen += self.watchers.wake(count - chosen);
+        }
         if !first.sleepers_first && chosen < count {
             chosen += self.signal(count - chosen);
         }
@@ -278,16 +281,8 @@ impl EventCount {
     }
 }
 
-impl Drop for EventCount {
-    #[inline]
-    fn drop(&mut self) {
-        // The future of a task may have been forgotten.
-        futex::retire(&raw const self.word);
-    }
-}
-
-/// Sends a signal on when it is dropped, which is by unwinding only. A signal too many is harmless:
-/// its thread looks and sleeps again.
+/// Chooses another waiter when it is dropped, which is by unwinding only. A choice too many is
+/// harmless: its thread or task looks and waits again.
 struct PassOn<'a>(Option<&'a EventCount>);
 
 impl Drop for PassOn<'_> {
@@ -297,7 +292,7 @@ impl Drop for PassOn<'_> {
             return;
         }
         if let Some(count) = self.0 {
-            count.signal(1);
+            count.choose(1);
         }
     }
 }

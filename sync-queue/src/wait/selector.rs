@@ -32,22 +32,35 @@
 //! was nothing left to use it on. An owner that leaves without trying (a future that is dropped)
 //! passes the event on.
 //!
+//! S5. A task's selector has its waker inside and is in one list at most, and is never claimed: a
+//! task waits for one event at a time. While its ticket is in the list, the waker is used under the
+//! lock of the list; else it is the owner's. The thread that chooses the selector takes the waker
+//! out before it changes the word, and calls it after all locks are released. So the wait of a task
+//! needs no place in the table of the futex. A thread's selector has none, and no thread writes
+//! there.
+//!
+//! S6. The selector of a task of the parent, in the child of a fork, is not chosen: its executor is
+//! not there. It becomes `ABORTED`, so that a task that the child goes on with tries again.
+//!
 //! # Memory orderings
 //!
 //! The word is changed with AcqRel and read with Acquire: what the thread that chose did before
 //! (above all `handed`) is seen by the owner. An event carries no data; the case is tried with the
 //! orderings of its own operations.
 
+use core::mem::replace;
 use core::ptr::{self, NonNull};
+use core::task::Waker;
 use std::collections::VecDeque;
 use std::time::Instant;
 
+use sync_core::fork::ProcessMark;
 use sync_core::primitive::atomic::{AtomicU32, Ordering};
 use sync_core::primitive::cell::UnsafeCell;
 use sync_core::primitive::futex::{self, Channel, Deadline};
 use sync_core::primitive::steps::{Sleep, Step, Steps, Waiting};
 use sync_core::task::{block_on, block_on_deadline};
-use sync_core::{CancelToken, Mutex};
+use sync_core::{CancelToken, Mutex, user_code};
 
 use crate::wait::stash::Stash;
 
@@ -61,24 +74,37 @@ pub(crate) struct Selector {
     word: AtomicU32,
     /// The value that a partner handed over (S3).
     handed: UnsafeCell<Option<Stash>>,
+    /// The task that waits (S5).
+    task: UnsafeCell<Option<Task>>,
+}
+
+/// A task that waits, and the process that it is of.
+struct Task {
+    waker: Waker,
+    process: ProcessMark,
 }
 
 // SAFETY: `handed` is one thread's at a time (S3). What is inside was put there by a thread that
 // may send it to the owner, which both ends of the channel require.
 unsafe impl Send for Selector {}
-// SAFETY: threads share the words, which are atomics; `handed` is one thread's at a time (S3).
+// SAFETY: threads share the words, which are atomics; `handed` is one thread's at a time (S3), and
+// `task` is used under one lock, or by the owner, or read only (S5).
 unsafe impl Sync for Selector {}
 
-/// The end of the sleep of a chosen selector, of a thread or a task. Used after all locks are
-/// released.
-///
-/// The address is all that is used of the word (S2).
+/// The end of the sleep of a chosen selector. Used after all locks are released.
 #[must_use = "the waiter that was chosen stays asleep"]
-pub(crate) struct Wakeup(*const AtomicU32);
+pub(crate) enum Wakeup {
+    /// The address is all that is used of the word (S2).
+    Thread(*const AtomicU32),
+    Task(Waker),
+}
 
 impl Wakeup {
     pub(crate) fn go(self) {
-        futex::wake_one(self.0);
+        match self {
+            Self::Thread(word) => futex::wake_one(word),
+            Self::Task(waker) => user_code::run_and_forget_panic(|| waker.wake()),
+        }
     }
 }
 
@@ -109,7 +135,11 @@ fn change(word: &AtomicU32, to: u32) -> bool {
 
 impl Selector {
     pub(crate) fn new() -> Self {
-        Self { word: AtomicU32::new(WAITING), handed: UnsafeCell::new(None) }
+        Self {
+            word: AtomicU32::new(WAITING),
+            handed: UnsafeCell::new(None),
+            task: UnsafeCell::new(None),
+        }
     }
 
     fn change(&self, to: u32) -> bool {
@@ -117,7 +147,7 @@ impl Selector {
     }
 
     fn wakeup(&self) -> Wakeup {
-        Wakeup(&raw const self.word)
+        Wakeup::Thread(&raw const self.word)
     }
 
     /// Returns whether any thread may still choose it.
@@ -132,16 +162,34 @@ impl Selector {
         Ended::of(self.word.load(Ordering::Acquire))
     }
 
-    /// The word that a task waits on, and its value while there is a reason to wait. A selector of
-    /// a task is never claimed: tasks wait for events only.
-    pub(crate) fn word(&self) -> (&AtomicU32, u32) {
-        (&self.word, WAITING)
-    }
-
-    /// Makes the selector as it was when it was new.
-    pub(crate) fn reset(&self) {
+    /// Makes the selector as it was when it was new, for the next wait of a task.
+    ///
+    /// # Safety
+    ///
+    /// The caller is the owner, and no ticket is in any list.
+    pub(crate) unsafe fn set_task(&self, waker: &Waker) {
+        // User code: before anything is changed.
+        let task = Task { waker: waker.clone(), process: ProcessMark::current() };
         // Relaxed: no ticket is in any list; the locks of the lists publish it.
         self.word.store(WAITING, Ordering::Relaxed);
+        // SAFETY: no ticket is in any list (S5).
+        let known = self.task.with_mut(|known| unsafe { (*known).replace(task) });
+        if known.is_some() {
+            user_code::dispose(known);
+        }
+    }
+
+    /// Drops the waker of a task.
+    ///
+    /// # Safety
+    ///
+    /// As for [`set_task`](Self::set_task).
+    pub(crate) unsafe fn clear_task(&self) {
+        // SAFETY: no ticket is in any list (S5).
+        let known = self.task.with_mut(|known| unsafe { (*known).take() });
+        if known.is_some() {
+            user_code::dispose(known);
+        }
     }
 
     /// Ends the wait of the owner. If another thread has chosen the selector, its choice counts.
@@ -250,17 +298,36 @@ impl Ticket {
         unsafe { self.selector.as_ref() }.is_waiting()
     }
 
-    /// Chooses the selector: an event of the case has happened. `None`: it was chosen before.
+    /// Chooses the selector: an event of the case has happened. `None`: it was chosen before, or it
+    /// is a task's of another process.
     ///
     /// # Safety
     ///
     /// The ticket is, or was until now, in a list whose lock the caller holds.
     pub(crate) unsafe fn choose(self) -> Option<Wakeup> {
+        let selector = self.selector.as_ptr();
         // SAFETY: the selector is in place until the exchange succeeds (S2). Only the address of
         // the word is used after that, so no reference to more of the selector is made.
-        let word = unsafe { &raw const (*self.selector.as_ptr()).word };
+        let (word, task) = unsafe { (&raw const (*selector).word, &(*selector).task) };
         // SAFETY: the selector is in place until the exchange succeeds (S2).
-        change(unsafe { &*word }, CHOSEN + self.case).then_some(Wakeup(word))
+        let change = |to| change(unsafe { &*word }, to);
+        // SAFETY: no thread writes there without the lock (S5).
+        let process = task.with(|task| unsafe { (*task).as_ref().map(|task| task.process) });
+        let Some(process) = process else {
+            return change(CHOSEN + self.case).then_some(Wakeup::Thread(word));
+        };
+        if !process.is_current() {
+            change(ABORTED);
+            return None;
+        }
+        // SAFETY: the selector is a task's, and the lock of its list is held (S5).
+        let taken = task.with_mut(|task| unsafe { (*task).take() })?;
+        if change(CHOSEN + self.case) {
+            return Some(Wakeup::Task(taken.waker));
+        }
+        // SAFETY: the owner gave up, and needs the lock to leave.
+        task.with_mut(|task| unsafe { *task = Some(taken) });
+        None
     }
 
     /// Claims the selector. `None`: it was chosen before.
@@ -380,6 +447,38 @@ impl WatchList {
         });
     }
 
+    /// Makes `waker` the one that is called when the selector of a task is chosen. Returns `false`
+    /// if it was chosen already, or if the task is one of another process.
+    pub(crate) fn renew(&self, selector: &Selector, waker: &Waker) -> bool {
+        let mut fresh: Option<Waker> = None;
+        loop {
+            let tickets = self.tickets.lock();
+            // Under the lock no thread but the owner changes the word.
+            let known = selector.is_waiting().then(|| {
+                // SAFETY: the lock of the list is held (S5).
+                selector.task.with_mut(|task| unsafe { (*task).as_mut() })
+            });
+            let Some(known) = known.flatten().filter(|task| task.process.is_current()) else {
+                drop(tickets);
+                user_code::dispose(fresh);
+                return false;
+            };
+            if let Some(fresh) = fresh {
+                let old = replace(&mut known.waker, fresh);
+                drop(tickets);
+                user_code::dispose(old);
+                return true;
+            }
+            // `will_wake` is no user code.
+            if known.waker.will_wake(waker) {
+                return true;
+            }
+            // The clone and the drop of a waker are, so no lock is held.
+            drop(tickets);
+            fresh = Some(waker.clone());
+        }
+    }
+
     /// Removes all tickets of the selector.
     pub(crate) fn remove(&self, selector: &Selector) {
         self.change(|tickets| {
@@ -392,12 +491,12 @@ impl WatchList {
     /// are next.
     pub(crate) fn wake_first(&self, asleep: bool) -> First {
         let (observers, taker, sleepers_first) = self.change(|tickets| {
-            let observers: Vec<_> = tickets
-                .observers
-                .drain(..)
+            let mut observers = Vec::new();
+            if !tickets.observers.is_empty() {
                 // SAFETY: the tickets were in this list, whose lock is held.
-                .filter_map(|ticket| unsafe { ticket.choose() })
-                .collect();
+                let choose = |ticket: Ticket| unsafe { ticket.choose() };
+                observers.extend(tickets.observers.drain(..).filter_map(choose));
+            }
             tickets.sleepers_next = !tickets.sleepers_next;
             let sleepers_first = asleep && tickets.sleepers_next;
             let taker =
@@ -409,7 +508,12 @@ impl WatchList {
             chosen: usize::from(taker.is_some()),
             sleepers_first,
         };
-        observers.into_iter().chain(taker).for_each(Wakeup::go);
+        if first.observers {
+            observers.into_iter().for_each(Wakeup::go);
+        }
+        if let Some(taker) = taker {
+            taker.go();
+        }
         first
     }
 

@@ -1,10 +1,12 @@
 //! Tasks that wait for queues and jobs, on a `block_on` and polled by hand.
 
+use std::cmp::Ordering as Order;
 use std::collections::VecDeque;
 use std::future::{Future, IntoFuture};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread;
 use std::time::Duration;
@@ -342,4 +344,46 @@ fn jobs_as_they_complete_are_a_stream() {
     assert_eq!(sum, 45);
     assert!(stream.is_terminated());
     assert!(block_on(poll_fn(|cx| stream.as_mut().poll_next(cx))).is_none());
+}
+
+/// An item whose comparison panics once.
+struct Once<'a>(u32, &'a AtomicBool);
+
+impl Ord for Once<'_> {
+    fn cmp(&self, other: &Self) -> Order {
+        assert!(!self.1.swap(false, SeqCst), "armed");
+        self.0.cmp(&other.0)
+    }
+}
+
+impl PartialOrd for Once<'_> {
+    fn partial_cmp(&self, other: &Self) -> Option<Order> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Once<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        self.0 == other.0
+    }
+}
+
+impl Eq for Once<'_> {}
+
+#[test]
+fn a_comparison_that_panics_in_a_woken_task_wakes_another_one() {
+    let armed = AtomicBool::new(false);
+    let queue = PriorityQueue::bounded(2);
+    (0..2).for_each(|n| assert!(queue.put(Once(n, &armed)).is_ok()));
+    let wakes = [Arc::new(Wakes::default()), Arc::new(Wakes::default())];
+    let mut first = Box::pin(queue.put_async(Once(2, &armed)));
+    let mut second = Box::pin(queue.put_async(Once(3, &armed)));
+    assert!(poll(first.as_mut(), &wakes[0]).is_pending());
+    assert!(poll(second.as_mut(), &wakes[1]).is_pending());
+    assert!(queue.get().is_ok());
+    assert_eq!([0, 1].map(|n| wakes[n].0.load(SeqCst)), [1, 0]);
+    armed.store(true, SeqCst);
+    assert!(catch_unwind(AssertUnwindSafe(|| poll(first.as_mut(), &wakes[0]))).is_err());
+    assert_eq!(wakes[1].0.load(SeqCst), 1, "there is room, and one task waits for it");
+    assert!(matches!(poll(second.as_mut(), &wakes[1]), Poll::Ready(Ok(()))));
 }

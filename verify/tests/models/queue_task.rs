@@ -101,6 +101,30 @@ model! {
 }
 
 model! {
+    /// Two tasks of one thread wait, and the first one is dropped, chosen or not: the other one
+    /// gets the item.
+    fn a_dropped_task_passes_its_wake_on(order) small whole {
+        model_with_tasks();
+        let queue = Arc::new(SimpleQueue::new());
+        let gets = with(&queue, |queue: Arc<SimpleQueue<u32>>| {
+            let mut first = Box::pin(queue.get_async());
+            let mut second = Box::pin(queue.get_async());
+            let mut context = Context::from_waker(Waker::noop());
+            if first.as_mut().poll(&mut context).is_ready() {
+                return;
+            }
+            let polled = second.as_mut().poll(&mut context);
+            drop(first);
+            if polled.is_pending() {
+                assert_eq!(block_on(second), 7);
+            }
+        });
+        let puts = with(&queue, |queue| queue.put(7));
+        order.run([gets, puts]);
+    }
+}
+
+model! {
     /// A put is dropped after a poll: its item is in the queue or gone with it, and the room goes
     /// to the thread that waits.
     fn a_put_dropped_leaves_the_room_to_the_next(order) tight {

@@ -1,7 +1,7 @@
 //! Tasks as waiters of a futex: the table that they wait in, and [`Waiter`], a place in it.
 //!
-//! This is the foundation of every asynchronous call of the workspace, of `select!` and of waits
-//! that a token cancels. How to use it:
+//! This is the foundation of the asynchronous calls of the workspace and of waits that a token
+//! cancels; only the queues have lists of their own, with the wakers in them. How to use it:
 //!
 //! 1. Pin a [`Waiter`] where the wait lives: in the future, or on the stack of a thread. Nothing is
 //!    allocated for a wait. (The first wait of a process allocates the table.)
