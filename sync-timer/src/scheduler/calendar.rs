@@ -17,6 +17,8 @@ use core::fmt;
 use core::time::Duration;
 use std::time::SystemTime;
 
+use sync_core::fork::ProcessMark;
+
 use super::job::{Job, Tick};
 use super::{Scheduler, ShutDown, TimerHandle};
 use crate::clock::nanoseconds;
@@ -108,6 +110,7 @@ where
         // If the clock panics.
         self.pause = nanoseconds(RECHECK);
         // Invariant 1.
+        let process = ProcessMark::current();
         let now = (self.calendar.wall)();
         if now < due {
             self.sleep_from(now);
@@ -118,6 +121,10 @@ where
         // Before the callback, which may panic: it is called again at the next time, not at this.
         self.pass(due, now);
         self.sleep_from(now);
+        // The clock or the calendar has forked, and this is the child: the call is the parent's.
+        if !process.is_current() {
+            return;
+        }
         (self.callback)(tick);
         if self.due.is_some() {
             let now = (self.calendar.wall)();

@@ -15,6 +15,7 @@ use core::time::Duration;
 use std::sync::Arc;
 
 use sync_core::Mutex;
+use sync_core::fork::ProcessMark;
 
 use super::handle::{CancelOnDrop, TimerHandle};
 use super::job::{Job, Tick};
@@ -43,7 +44,12 @@ struct Paced<F, P> {
 impl<F: FnMut() + Send, P: Pace> Job for Paced<F, P> {
     fn call(&mut self, _: &Tick) {
         // Invariant 2. The clock is user code: before the lock.
+        let process = ProcessMark::current();
         let now = self.core.try_now().unwrap_or(0);
+        // The clock has forked, and this is the child: the run is the parent's.
+        if !process.is_current() {
+            return;
+        }
         self.pace.lock().run(now);
         (self.callback)();
     }
