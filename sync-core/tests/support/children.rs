@@ -21,7 +21,7 @@ impl Children {
         let pid = unsafe { libc::fork() };
         if pid == 0 {
             // SAFETY: an alarm for a child that hangs.
-            unsafe { libc::alarm(5) };
+            unsafe { libc::alarm(60) };
             return true;
         }
         let bytes = pid.to_ne_bytes();

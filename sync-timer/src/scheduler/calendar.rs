@@ -112,6 +112,10 @@ where
         // Invariant 1.
         let process = ProcessMark::current();
         let now = (self.calendar.wall)();
+        // The clock has forked, and this is the child: the calendar is the parent's.
+        if !process.is_current() {
+            return;
+        }
         if now < due {
             self.sleep_from(now);
             return;
@@ -121,7 +125,7 @@ where
         // Before the callback, which may panic: it is called again at the next time, not at this.
         self.pass(due, now);
         self.sleep_from(now);
-        // The clock or the calendar has forked, and this is the child: the call is the parent's.
+        // So is the call, if the calendar has forked.
         if !process.is_current() {
             return;
         }

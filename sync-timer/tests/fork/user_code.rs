@@ -10,9 +10,7 @@ use std::task::{Context, Wake, Waker};
 use std::thread::ThreadId;
 use std::time::{Duration, Instant, SystemTime};
 
-use sync_timer::{
-    Calendar, Clock, Executor, Missed, Notifier, Outcome, Pending, Scheduler, Timer,
-};
+use sync_timer::{Calendar, Clock, Executor, Missed, Notifier, Outcome, Pending, Scheduler, Timer};
 
 use super::{Children, HOUR, Stop};
 
@@ -237,6 +235,54 @@ fn a_hook_and_a_destructor_of_a_closure_that_fork() {
             assert_eq!(forks.status(), 0, "a hook");
         }
     });
+}
+
+/// Ends a child that drops it.
+struct OfTheParent(u32);
+
+impl Drop for OfTheParent {
+    fn drop(&mut self) {
+        if std::process::id() != self.0 {
+            // SAFETY: ends the child.
+            unsafe { libc::_exit(9) };
+        }
+    }
+}
+
+/// The child drops no further closure, closes no further shard, and comes back.
+#[test]
+fn a_shutdown_that_drops_a_closure_that_forks() {
+    for round in 0..40 {
+        let builder = Scheduler::builder().shards(4);
+        let scheduler = match round % 2 {
+            0 => builder.build().unwrap(),
+            _ => builder.build_without_thread(),
+        };
+        let pending = if round % 4 < 2 { Pending::Discard } else { Pending::Fire };
+        let (forks, parent) = (Forks::after(0), std::process::id());
+        let (first, second) = (ForksWhenDropped(forks.clone()), OfTheParent(parent));
+        scheduler.every(HOUR, Missed::Skip, move |_| _ = &first).unwrap();
+        scheduler.every(HOUR, Missed::Skip, move |_| _ = &second).unwrap();
+        let stop = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            let _stop = Stop(&stop);
+            for _ in 0..2 {
+                scope.spawn(|| {
+                    while !stop.load(Relaxed) {
+                        _ = scheduler.len();
+                    }
+                });
+            }
+            scope.spawn(|| {
+                scheduler.shutdown(pending);
+                if std::process::id() != parent {
+                    // SAFETY: ends the child, whose other threads are not there.
+                    unsafe { libc::_exit(0) };
+                }
+            });
+            assert_eq!(forks.status(), 0, "{pending:?}");
+        });
+    }
 }
 
 impl Wake for Forks {
