@@ -291,6 +291,11 @@ impl Inner {
         self.run_round(self.core.now(), || !self.is_stopped())
     }
 
+    /// Fires what is due at `now`, which was read before.
+    pub(super) fn run_due_at(&self, now: u64) {
+        self.run_round(now, || !self.is_stopped());
+    }
+
     fn run_round(&self, now: u64, goes_on: impl Fn() -> bool) -> usize {
         if !goes_on() {
             return 0;

@@ -399,6 +399,9 @@ impl Scheduler {
         };
         let wait_empty = || inner.shards.iter().try_for_each(|shard| shard.wait_empty(token));
         let inside = inner.runs_here();
+        // The clock may panic: before anything is changed.
+        let fires_here = pending == Pending::Fire && !inner.is_dispatching();
+        let now = if fires_here { Some(inner.core.now()) } else { None };
         let mut discarded = match pending {
             Pending::Discard => 0,
             Pending::Fire => {
@@ -407,12 +410,10 @@ impl Scheduler {
                     inner.stop();
                     return Ok(discarded);
                 }
-                match (inner.is_dispatching(), inside) {
-                    (true, false) => wait_empty()?,
-                    (true, true) => return Ok(discarded),
-                    (false, _) => {
-                        inner.run_due();
-                    }
+                match (now, inside) {
+                    (None, false) => wait_empty()?,
+                    (None, true) => return Ok(discarded),
+                    (Some(now), _) => inner.run_due_at(now),
                 }
                 discarded
             }
