@@ -117,6 +117,8 @@ fn a_clock_that_forks_on_the_dispatchers_thread() {
     }
 }
 
+type Job = Box<dyn FnOnce() + Send>;
+
 /// What a forking executor does with its job.
 #[derive(Clone, Copy, Debug)]
 enum Fate {
@@ -128,11 +130,11 @@ enum Fate {
 struct ForkingExecutor {
     children: Children,
     fate: Fate,
-    kept: Mutex<Vec<Box<dyn FnOnce() + Send>>>,
+    kept: Mutex<Vec<Job>>,
 }
 
 impl Executor for ForkingExecutor {
-    fn execute(&self, job: Box<dyn FnOnce() + Send>) {
+    fn execute(&self, job: Job) {
         self.children.fork();
         match self.fate {
             Fate::Runs => job(),
@@ -166,9 +168,9 @@ fn an_executor_that_forks() {
 /// The executor of the parent holds jobs; a child that runs or drops them changes nothing.
 #[test]
 fn the_jobs_that_an_executor_has_at_the_fork_are_the_parents() {
-    struct Kept(Arc<Mutex<Vec<Box<dyn FnOnce() + Send>>>>);
+    struct Kept(Arc<Mutex<Vec<Job>>>);
     impl Executor for Kept {
-        fn execute(&self, job: Box<dyn FnOnce() + Send>) {
+        fn execute(&self, job: Job) {
             self.0.lock().unwrap().push(job);
         }
     }
