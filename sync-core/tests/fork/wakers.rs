@@ -2,7 +2,6 @@
 //! no lock of the parent, and returns from the call that woke it.
 
 use std::pin::Pin;
-use std::sync::mpsc;
 use std::task::{Context, Wake, Waker};
 
 use sync_core::task::Alarm;
@@ -146,7 +145,6 @@ fn a_waker_that_forks_at_an_alarm() {
     waiting(&mut alarms, &children);
     assert_eq!(children.status(), 0);
     alarms.into_iter().for_each(block_on);
-    let (sender, receiver) = mpsc::channel();
-    std::thread::spawn(move || sender.send(block_on(Alarm::new(moment + MOMENT))));
-    assert_eq!(receiver.recv(), Ok(()), "the parent's thread goes on");
+    // The parent's thread goes on.
+    block_on(Alarm::new(std::time::Instant::now() + MOMENT));
 }
