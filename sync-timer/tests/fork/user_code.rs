@@ -1,6 +1,7 @@
-//! Forks in user code that is no callback: clocks, executors, hooks, destructors, wakers, calendars.
-//! A child that comes back from it calls nothing of the parent's, waits for nothing, and ends with
-//! the thread that forked.
+//! Forks in user code that is no callback: clocks, executors, hooks, destructors, wakers and
+//! calendars.
+//! A child that comes back from it calls nothing of the parent, waits for nothing, and ends with the
+//! thread that forked.
 
 use std::future::Future;
 use std::pin::pin;
@@ -119,7 +120,7 @@ fn a_clock_that_forks_on_the_dispatchers_thread() {
 
 type Job = Box<dyn FnOnce() + Send>;
 
-/// What a forking executor does with its job.
+/// The fate of a job at a forking executor.
 #[derive(Clone, Copy, Debug)]
 enum Fate {
     Runs,
