@@ -51,12 +51,16 @@ impl Drop for Forks {
     }
 }
 
-/// Polls futures once, each with a waker of its own, of which the first forks.
-fn waiting<F: Future>(futures: &mut [Pin<Box<F>>], children: &Children) {
-    for (number, future) in futures.iter_mut().enumerate() {
+/// Polls futures once, each with a waker of its own, of which the first forks. Returns whether the
+/// first one waits.
+fn waiting<F: Future>(futures: &mut [Pin<Box<F>>], children: &Children) -> bool {
+    let mut polls = futures.iter_mut().enumerate().map(|(number, future)| {
         let waker = Forks::waker((number == 0).then_some(children));
-        assert!(future.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
-    }
+        future.as_mut().poll(&mut Context::from_waker(&waker)).is_pending()
+    });
+    let first = polls.next();
+    polls.for_each(drop);
+    first == Some(true)
 }
 
 /// Calls `wake` on a thread of its own while other threads take the lock of the object's tasks. The
@@ -100,7 +104,7 @@ fn a_waker_that_forks_in_a_wake_of_many_tasks() {
     for _ in 0..40 {
         let (event, children) = (Event::new(), Children::new());
         let mut tasks: Vec<_> = (0..40).map(|_| Box::pin(event.wait_async())).collect();
-        waiting(&mut tasks, &children);
+        assert!(waiting(&mut tasks, &children));
         wakes(&children, || give_up(event.wait_async()), || event.set());
         assert!(tasks.into_iter().all(|task| block_on(async {
             task.await;
@@ -115,7 +119,7 @@ fn a_waker_that_forks_where_permits_are_handed_over() {
     for _ in 0..40 {
         let (semaphore, children) = (Semaphore::new(0), Children::new());
         let mut tasks: Vec<_> = (0..20).map(|_| Box::pin(semaphore.acquire_async())).collect();
-        waiting(&mut tasks, &children);
+        assert!(waiting(&mut tasks, &children));
         wakes(&children, || give_up(semaphore.acquire_async()), || semaphore.add_permits(20));
         assert!(tasks.into_iter().all(|task| block_on(task).is_ok()));
     }
@@ -128,7 +132,7 @@ fn a_waker_that_forks_when_its_object_drops_it() {
     for _ in 0..10 {
         let (event, children) = (Box::new(Event::new()), Children::new());
         let mut tasks: Vec<_> = (0..40).map(|_| Box::pin(event.wait_async())).collect();
-        waiting(&mut tasks, &children);
+        assert!(waiting(&mut tasks, &children));
         std::mem::forget(tasks);
         wakes(&children, std::thread::yield_now, || drop(event));
     }
@@ -140,9 +144,16 @@ fn a_waker_that_forks_when_its_object_drops_it() {
 fn a_waker_that_forks_at_an_alarm() {
     let (_turn, _watch) = (turn(), watch());
     let children = Children::new();
-    let moment = std::time::Instant::now() + 20 * MOMENT;
-    let mut alarms: Vec<_> = (0..20).map(|_| Box::pin(Alarm::new(moment))).collect();
-    waiting(&mut alarms, &children);
+    let mut delay = 20 * MOMENT;
+    let alarms = loop {
+        let moment = std::time::Instant::now() + delay;
+        let mut alarms: Vec<_> = (0..20).map(|_| Box::pin(Alarm::new(moment))).collect();
+        if waiting(&mut alarms, &children) {
+            break alarms;
+        }
+        // The time was up before the poll.
+        delay *= 2;
+    };
     assert_eq!(children.status(), 0);
     alarms.into_iter().for_each(block_on);
     // The parent's thread goes on.
