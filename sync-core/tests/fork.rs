@@ -4,6 +4,8 @@
 
 #[path = "fork/objects.rs"]
 mod objects;
+#[path = "fork/wakers.rs"]
+mod wakers;
 #[path = "support/watchdog.rs"]
 mod watchdog;
 

@@ -480,6 +480,58 @@ fn the_child_that_an_exit_hook_forks_ends() {
     assert_eq!(children.status(), 0);
 }
 
+/// A future on a pool, whose first poll forks and is pending. Its second poll ends a child.
+struct Forking {
+    forks: Option<Children>,
+    wakes: bool,
+    parent: u32,
+}
+
+impl Future for Forking {
+    type Output = u32;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<u32> {
+        let Some(children) = self.forks.take() else {
+            if std::process::id() != self.parent {
+                // SAFETY: ends the child.
+                unsafe { libc::_exit(9) };
+            }
+            return Poll::Ready(5);
+        };
+        // The child is woken or not, and is the end of the future in either case.
+        if !children.fork() || self.wakes {
+            context.waker().wake_by_ref();
+        }
+        Poll::Pending
+    }
+}
+
+#[test]
+fn the_child_that_the_poll_of_a_future_forks_ends_and_polls_no_more() {
+    let _watchdog = watch();
+    for wakes in [false, true] {
+        let (children, parent) = (Children::new(), std::process::id());
+        let pool = Arc::new(ThreadPool::new(1));
+        let future = Forking { forks: Some(children.clone()), wakes, parent };
+        let job = pool.spawn_future(future).unwrap();
+        assert_eq!(children.status(), 0, "wakes: {wakes}");
+        assert!(matches!(job.result(), Ok(5)));
+        // By a wait of a worker, which comes back from it.
+        let (inner, forks) = (pool.clone(), children.clone());
+        let outer = pool.submit(move || {
+            let future = Forking { forks: Some(forks), wakes, parent };
+            let result = inner.spawn_future(future).unwrap().result();
+            if std::process::id() != parent {
+                // SAFETY: see `in_child`.
+                unsafe { libc::_exit(i32::from(!matches!(result, Err(JobError::Forked)))) };
+            }
+            result
+        });
+        assert_eq!(children.status(), 0, "in a wait, wakes: {wakes}");
+        assert!(matches!(outer.unwrap().result(), Ok(Ok(5))));
+    }
+}
+
 #[test]
 fn the_child_that_a_cancelled_jobs_callback_forks_comes_back_from_the_shutdown() {
     let _watchdog = watch();

@@ -28,7 +28,8 @@
 //! 5. The thread does not end before the phase is `Over`, whatever panics.
 //! 6. In the child of a fork the thread is not there. Its locks may have been held at the moment of
 //!    the fork, by it or by a thread that was in a call: the child tries them, for a moment where
-//!    the timer may still be started, and never waits for a thread of the parent.
+//!    the timer may still be started, and never waits for a thread of the parent. If the function
+//!    or the clock forks, the copy of the thread ends, and touches no lock any more.
 
 use core::fmt;
 use core::num::NonZeroU64;
@@ -93,8 +94,8 @@ type Callback = Box<dyn FnOnce() + Send>;
 /// started in the child. If a thread of the parent was in the middle of a call of it at the moment
 /// of the fork, the copy is unusable, and the first call in the child finds that out after a
 /// tenth of a second: it cannot be started ([`StartError::AlreadyStarted`]), cancelled or joined.
-/// The function may fork: a child that returns from it ends, with the code 0, as the copy of the
-/// timer's thread does.
+/// The function may fork, and so may the clock: a child that returns from it ends, with the code 0,
+/// as the copy of the timer's thread does, and does not call the function.
 ///
 /// # Source of the algorithm
 ///
@@ -265,7 +266,14 @@ impl Timer {
             ));
         }
         let (shared, clock) = (Arc::clone(&self.shared), Arc::clone(&self.clock));
-        let body = fork::thread_body(move || shared.live(&***clock, deadline));
+        let body = fork::thread_body(move || {
+            let process = ProcessMark::current();
+            shared.live(&***clock, deadline, process);
+            if !process.is_current() {
+                // They are the parent's, and are not dropped here.
+                core::mem::forget((shared, clock));
+            }
+        });
         thread::Builder::new().name(self.name.clone()).spawn(body).map(drop)
     }
 
@@ -423,10 +431,10 @@ impl TimerShared {
         }
     }
 
-    /// The thread's life.
-    fn live(&self, clock: &dyn Clock, deadline: Option<Instant>) {
-        let outcome = match self.wait(clock, deadline) {
-            // Cancelled.
+    /// The thread's life, in the process that it was started in.
+    fn live(&self, clock: &dyn Clock, deadline: Option<Instant>, process: ProcessMark) {
+        let outcome = match self.wait(clock, deadline, process) {
+            // Cancelled, or the clock has forked, and this is the child.
             Ok(None) => return,
             Ok(Some(callback)) => match user_code::run(callback) {
                 Ok(()) => Outcome::Ran,
@@ -441,8 +449,11 @@ impl TimerShared {
                 Outcome::Panicked
             }
         };
-        // `None`: the callback has forked, and this is the child (invariant 6).
-        let Some(mut state) = self.lock() else { return };
+        // User code has forked, and this is the child (invariant 6).
+        if !process.is_current() {
+            return;
+        }
+        let mut state = self.state.lock();
         if let Phase::Over(_) = state.phase {
             // The clock panicked, and the timer was cancelled before.
             return;
@@ -455,18 +466,23 @@ impl TimerShared {
         user_code::dispose(callback);
     }
 
-    /// Waits for the deadline, and takes the closure. `None`: the timer was cancelled. An error is
-    /// the panic of the clock.
+    /// Waits for the deadline, and takes the closure. `None`: the timer was cancelled, or a call of
+    /// the clock has forked, and this is the child. An error is the panic of the clock.
     fn wait(
         &self,
         clock: &dyn Clock,
         deadline: Option<Instant>,
+        process: ProcessMark,
     ) -> Result<Option<Callback>, Payload> {
         user_code::run(|| clock.subscribe(&self.notifier))?;
         let slack = Slack::of_this_thread();
         loop {
             // Invariant 3: the key first, then the phase and the time.
             let key = self.notifier.key();
+            // Invariant 6: after each call of the clock, before the lock and before the sleep.
+            if !process.is_current() {
+                return Ok(None);
+            }
             if self.state.lock().phase != Phase::Waiting {
                 return Ok(None);
             }
@@ -477,8 +493,14 @@ impl TimerShared {
                 }
                 until = user_code::run(|| clock.look_again(deadline))?;
             }
+            if !process.is_current() {
+                return Ok(None);
+            }
             let _on_time = until.map(|_| slack.wake_on_time());
             self.notifier.wait(key, until);
+        }
+        if !process.is_current() {
+            return Ok(None);
         }
         let mut state = self.state.lock();
         if state.phase != Phase::Waiting {

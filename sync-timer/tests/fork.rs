@@ -16,6 +16,9 @@ use sync_timer::{
 mod children;
 use children::Children;
 
+#[path = "fork/user_code.rs"]
+mod user_code;
+
 const HOUR: Duration = Duration::from_secs(3600);
 
 /// Runs `child` in a forked process, and fails if it panics or does not end. The limit is far

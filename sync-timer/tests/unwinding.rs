@@ -308,11 +308,13 @@ fn a_clock_that_a_caller_needs() {
         clock.now.store(true, SeqCst);
         reaches_the_caller(|| scheduler.once(SECOND, || ()));
         reaches_the_caller(|| scheduler.run_due());
+        reaches_the_caller(|| scheduler.shutdown(Pending::Fire));
         reaches_the_caller(|| handle.reschedule_after(SECOND * 2));
         reaches_the_caller(|| interval.tick_timeout(SECOND));
         reaches_the_caller(|| timer.start());
         clock.now.store(false, SeqCst);
         // Nothing was changed.
+        assert!(!scheduler.is_shutdown());
         clock.clock.advance(SECOND);
         assert_eq!(scheduler.run_due(), 1);
         assert!(interval.tick().is_some());

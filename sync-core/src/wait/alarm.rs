@@ -28,7 +28,7 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Instant;
 
-use crate::fork::{PerProcess, ProcessMark};
+use crate::fork::{self, PerProcess, ProcessMark};
 use crate::user_code;
 
 /// The time for which the thread waits for another alarm before it ends.
@@ -64,8 +64,10 @@ impl Alarms {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The body of the thread: wakes the tasks whose alarms are due.
+    /// The body of the thread: wakes the tasks whose alarms are due. A waker may fork: the child's
+    /// copy of the thread ends, and with it the child.
     fn serve(&self) {
+        let process = ProcessMark::current();
         let mut state = self.lock();
         let mut idle_since = None;
         loop {
@@ -80,9 +82,16 @@ impl Alarms {
             if !due.is_empty() {
                 drop(state);
                 // Invariant 2.
-                due.into_iter().for_each(|waker| {
+                let mut due = due.into_iter();
+                while process.is_current() {
+                    let Some(waker) = due.next() else { break };
                     user_code::run_and_forget_panic(|| waker.wake());
-                });
+                }
+                if !process.is_current() {
+                    // The wakers that are left, and the lock, are the parent's.
+                    core::mem::forget(due);
+                    return;
+                }
                 idle_since = None;
                 state = self.lock();
                 continue;
@@ -161,7 +170,8 @@ impl Future for Alarm {
         if !state.running {
             let thread = thread::Builder::new().name("sync-alarm".into()).stack_size(128 * 1024);
             // Under the lock: the thread waits for it, and then finds the entry.
-            if thread.spawn(move || alarms.serve()).is_err() {
+            let body = fork::thread_body(move || alarms.serve());
+            if thread.spawn(body).is_err() {
                 drop(state);
                 // Invariant 1: without a thread the task has to look by itself.
                 waker.wake();

@@ -8,7 +8,7 @@ use sync_core::{Condvar, Latch, Once, OnceLock, OnceStatus, Parker, WaitGroup};
 use super::*;
 
 #[path = "../support/children.rs"]
-mod children;
+pub(super) mod children;
 use children::Children;
 
 /// Time for threads of this process to fall asleep.

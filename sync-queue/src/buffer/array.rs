@@ -573,14 +573,16 @@ impl<T> Buffer<T> for Array<T> {
                 out.reserve(length);
                 match self.head.claim(head, self.nth(position, length) | (head & FLAGS)) {
                     Ok(_) => {
-                        for _ in 0..length {
+                        // `extend` knows the length, and looks at the capacity once.
+                        out.extend((0..length).map(|_| {
                             let slot = self.slot(position);
                             // SAFETY: as in `pop_as`; the claim would have failed if another had
                             // taken an item of the run.
-                            out.push(unsafe { slot.take() });
+                            let item = unsafe { slot.take() };
                             slot.free(position + self.one_lap);
                             position = self.next(position);
-                        }
+                            item
+                        }));
                         return Ok((length, Wake(head & PARKED != 0)));
                     }
                     Err(now) => head = now,

@@ -1,18 +1,38 @@
 //! The calls of a pool that a token can end: those that wait for a place in a limited backlog.
 
-use core::future::Future;
+use core::future::{Future, poll_fn};
+use core::pin::pin;
 use core::time::Duration;
+use std::panic::resume_unwind;
 use std::sync::Arc;
 use std::time::Instant;
 
+use sync_core::fork::ProcessMark;
 use sync_core::task::block_on;
 use sync_core::{CancelToken, Mutex};
 
 use crate::pool::ThreadPool;
 use crate::pool::error::SubmitError;
 use crate::pool::handle::JobHandle;
+use crate::pool::job::LeftBehind;
 use crate::pool::map::Map;
 use crate::pool::worker::How;
+
+/// Polls `future`. If a poll has forked and is pending, the job ends here in the child: the rest of
+/// the future is the parent's, and no thread of the child would wake it.
+async fn in_this_process<F: Future>(future: F) -> F::Output {
+    let process = ProcessMark::current();
+    let mut future = pin!(future);
+    poll_fn(|context| {
+        let polled = future.as_mut().poll(context);
+        if polled.is_pending() && !process.is_current() {
+            // There is no result to return. The caller of the job catches it; no hook reports it.
+            resume_unwind(Box::new(LeftBehind));
+        }
+        polled
+    })
+    .await
+}
 
 impl ThreadPool {
     /// As [`submit`](Self::submit), waiting for a place in the backlog until the token is cancelled
@@ -151,7 +171,7 @@ impl ThreadPool {
         let job = move || {
             let future = inside.lock().take();
             match future {
-                Some(future) => block_on(future),
+                Some(future) => block_on(in_this_process(future)),
                 None => unreachable!("a job that was accepted has its future"),
             }
         };

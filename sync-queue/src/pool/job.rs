@@ -411,6 +411,9 @@ unsafe impl<F: Send, R: Send> Send for Job<F, R> {}
 // SAFETY: the slot is touched by one thread at a time (P1-P3); the rest is Sync.
 unsafe impl<F: Send, R: Send> Sync for Job<F, R> {}
 
+/// The payload that ends, in the child of a fork, a job that its poll has forked.
+pub(super) struct LeftBehind;
+
 /// A job, as its handle sees it.
 trait Outcome<R>: Send + Sync {
     fn core(&self) -> &Core;
@@ -476,6 +479,7 @@ impl<R> Owner<R> {
             // SAFETY: the job is finished, and this is its one owner (P3).
             _ => match unsafe { self.0.take() } {
                 Some(Ok(result)) => Ok(Ok(result)),
+                Some(Err(payload)) if payload.is::<LeftBehind>() => Ok(Err(JobError::Forked)),
                 Some(Err(payload)) => Ok(Err(JobError::Panicked(payload))),
                 None => unreachable!("P3: the result stays until the handle's owner takes it"),
             },

@@ -83,10 +83,11 @@ use crate::wait::timeout::Timeout;
 /// no jobs ([`SubmitError::Forked`]); jobs that were not done have no result
 /// ([`JobError::Forked`]); and shutting it down or dropping it returns at once.
 ///
-/// Where the pool's own call of a job, a callback, an initializer or an exit hook forks and returns
-/// in the child, nothing else of the pool runs there: no other job, callback or hook. A worker's
-/// thread ends, and with it the child, with the code 0. A thread that was in a call of the pool
-/// comes back from it: a wait and a submit with `Forked`, a shutdown without having waited.
+/// Where the pool's own call of a job, a callback, an initializer or an exit hook, or its poll of a
+/// future, forks and returns in the child, nothing else of the pool runs there: no other job,
+/// callback or hook, and no further poll of that future. A worker's thread ends, and with it the
+/// child, with the code 0. A thread that was in a call of the pool comes back from it: a wait and a
+/// submit with `Forked`, a shutdown without having waited.
 ///
 /// ```
 /// use sync_queue::ThreadPool;

@@ -17,6 +17,8 @@ use core::fmt;
 use core::time::Duration;
 use std::time::SystemTime;
 
+use sync_core::fork::ProcessMark;
+
 use super::job::{Job, Tick};
 use super::{Scheduler, ShutDown, TimerHandle};
 use crate::clock::nanoseconds;
@@ -108,7 +110,12 @@ where
         // If the clock panics.
         self.pause = nanoseconds(RECHECK);
         // Invariant 1.
+        let process = ProcessMark::current();
         let now = (self.calendar.wall)();
+        // The clock has forked, and this is the child: the calendar is the parent's.
+        if !process.is_current() {
+            return;
+        }
         if now < due {
             self.sleep_from(now);
             return;
@@ -118,6 +125,10 @@ where
         // Before the callback, which may panic: it is called again at the next time, not at this.
         self.pass(due, now);
         self.sleep_from(now);
+        // So is the call, if the calendar has forked.
+        if !process.is_current() {
+            return;
+        }
         (self.callback)(tick);
         if self.due.is_some() {
             let now = (self.calendar.wall)();

@@ -109,12 +109,17 @@ struct Queued {
     key: Key,
     /// Invariant 7 of `shard.rs`.
     ticket: u64,
+    /// In the child of a fork, the executor's copy of the job does nothing: it is the parent's.
+    process: ProcessMark,
     started: bool,
 }
 
 impl Queued {
     fn run(mut self) {
         self.started = true;
+        if !self.process.is_current() {
+            return;
+        }
         if let Some((job, deadline)) = self.shard.take_queued(self.key, self.ticket) {
             self.shard.run(self.key, deadline, job);
         }
@@ -123,7 +128,7 @@ impl Queued {
 
 impl Drop for Queued {
     fn drop(&mut self) {
-        if !self.started {
+        if !self.started && self.process.is_current() {
             self.shard.refuse_queued(self.key, self.ticket);
         }
     }
@@ -132,7 +137,7 @@ impl Drop for Queued {
 /// One pass over what is due: see "Rounds" above.
 struct Round<'a> {
     inner: &'a Inner,
-    /// A callback may fork: in the child the round ends, and touches no lock any more.
+    /// User code may fork: in the child the round ends, and touches no lock any more.
     process: ProcessMark,
     now: u64,
     /// Of each shard: the earliest deadline or a moment before it, if it is due; and the serial
@@ -189,7 +194,8 @@ impl<'a> Round<'a> {
                 true
             }
             Taken::Queued(key, ticket) => {
-                let queued = Queued { shard: Arc::clone(shard), key, ticket, started: false };
+                let (shard, process) = (Arc::clone(shard), self.process);
+                let queued = Queued { shard, key, ticket, process, started: false };
                 if let Some(executor) = &inner.core.executor {
                     // User code: it may panic, and must not take the dispatcher with it. What
                     // becomes of the timer is decided by `queued`, wherever that is.
@@ -234,7 +240,7 @@ impl Inner {
         // A scheduler has one dispatcher: it is not set yet.
         let _ = self.dispatcher_thread.set(thread::id());
         let slack = Slack::of_this_thread();
-        // In the child of a fork that a callback made, this thread is no dispatcher: the timers are
+        // In the child of a fork that user code made, this thread is no dispatcher: the timers are
         // the parent's.
         let goes_on = || !self.is_stopped() && self.core.process.is_current();
         loop {
@@ -263,6 +269,10 @@ impl Inner {
                 // D5
                 let until = (wake != u64::MAX).then(|| self.core.instant(wake));
                 let until = until.and_then(|until| self.core.look_again(until));
+                // The clock may have forked. The child does not sleep: no thread would wake it.
+                if !self.core.process.is_current() {
+                    break;
+                }
                 let _on_time = until.map(|_| slack.wake_on_time());
                 self.core.notifier.wait(key, until);
             }
@@ -279,6 +289,11 @@ impl Inner {
     /// nothing was fired then.
     pub(super) fn run_due(&self) -> usize {
         self.run_round(self.core.now(), || !self.is_stopped())
+    }
+
+    /// Fires what is due at `now`, which was read before.
+    pub(super) fn run_due_at(&self, now: u64) {
+        self.run_round(now, || !self.is_stopped());
     }
 
     fn run_round(&self, now: u64, goes_on: impl Fn() -> bool) -> usize {

@@ -32,7 +32,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Instant;
 
-use sync_core::fork;
+use sync_core::fork::{self, ProcessMark};
 use sync_core::primitive::thread;
 use sync_core::{CancelToken, Cancelled};
 
@@ -92,10 +92,12 @@ pub enum Pending {
 /// second and leave the timers to the parent. A child that goes on for longer makes a scheduler of
 /// its own.
 ///
-/// A callback may fork. A child that returns from it calls no other: the copy of the dispatcher's
-/// thread ends, and with it the child, with the code 0; on an executor the call ends, and
-/// [`run_due`](Self::run_due) returns. In the child's copy that timer stays as one that runs in the
-/// parent.
+/// A callback may fork, and so may the clock, the executor, the hook, a waker and the drop of a
+/// closure. A child that returns from it calls no callback: the copy of the dispatcher's thread
+/// ends, and with it the child, with the code 0; on an executor the call ends, and
+/// [`run_due`](Self::run_due) and [`shutdown`](Self::shutdown) return. In the child's copy the
+/// timer of that callback stays as one that runs in the parent. Jobs that the executor has at the
+/// fork are the parent's: the copies in the child do nothing.
 ///
 /// ```
 /// use std::sync::mpsc::channel;
@@ -389,26 +391,36 @@ impl Scheduler {
             inner.shards.iter().for_each(|shard| shard.close_copy());
             return Ok(0);
         }
+        let process = ProcessMark::current();
+        // A destructor or a callback may fork: the child closes no other shard.
+        let close = |keep: fn(&dyn Job, u64) -> bool| -> usize {
+            let shards = inner.shards.iter().take_while(|_| process.is_current());
+            shards.map(|shard| shard.close(keep)).sum()
+        };
         let wait_empty = || inner.shards.iter().try_for_each(|shard| shard.wait_empty(token));
         let inside = inner.runs_here();
+        // The clock may panic: before anything is changed.
+        let fires_here = pending == Pending::Fire && !inner.is_dispatching();
+        let now = if fires_here { Some(inner.core.now()) } else { None };
         let mut discarded = match pending {
             Pending::Discard => 0,
             Pending::Fire => {
-                let ends = |job: &dyn Job, deadline| !job.repeats() && deadline != u64::MAX;
-                let discarded = inner.shards.iter().map(|shard| shard.close(ends)).sum();
-                match (inner.is_dispatching(), inside) {
-                    (true, false) => wait_empty()?,
-                    (true, true) => return Ok(discarded),
-                    (false, _) => {
-                        inner.run_due();
-                    }
+                let discarded = close(|job, deadline| !job.repeats() && deadline != u64::MAX);
+                if !process.is_current() {
+                    inner.stop();
+                    return Ok(discarded);
+                }
+                match (now, inside) {
+                    (None, false) => wait_empty()?,
+                    (None, true) => return Ok(discarded),
+                    (Some(now), _) => inner.run_due_at(now),
                 }
                 discarded
             }
         };
-        discarded += inner.shards.iter().map(|shard| shard.close(|_, _| false)).sum::<usize>();
+        discarded += close(|_, _| false);
         inner.stop();
-        if !inside {
+        if !inside && process.is_current() {
             wait_empty()?;
             inner.wait_ended(token)?;
         }

@@ -15,11 +15,18 @@ use core::time::Duration;
 use std::sync::Arc;
 
 use sync_core::Mutex;
+use sync_core::fork::ProcessMark;
 
 use super::handle::{CancelOnDrop, TimerHandle};
 use super::job::{Job, Tick};
 use super::{Scheduler, ShutDown};
 use crate::clock::nanoseconds;
+
+/// The bounds of the time after which a refused run is tried again, in nanoseconds. Between them it
+/// is the pace's own. Without the upper one a callback that is to run at most once a day, or never
+/// by itself, would lose its run.
+const SOONEST_AGAIN: u64 = 1_000_000;
+const LATEST_AGAIN: u64 = 1_000_000_000;
 
 /// The state that the calls and the runs of one callback share.
 trait Pace: Send + 'static {
@@ -36,14 +43,19 @@ struct Paced<F, P> {
     pace: Arc<Mutex<P>>,
     /// For the time at which a run begins.
     core: Arc<super::Core>,
-    /// The time after which a refused run is tried again.
+    /// The time after which a refused run is tried again: not zero, and a second at most.
     again: u64,
 }
 
 impl<F: FnMut() + Send, P: Pace> Job for Paced<F, P> {
     fn call(&mut self, _: &Tick) {
         // Invariant 2. The clock is user code: before the lock.
+        let process = ProcessMark::current();
         let now = self.core.try_now().unwrap_or(0);
+        // The clock has forked, and this is the child: the run is the parent's.
+        if !process.is_current() {
+            return;
+        }
         self.pace.lock().run(now);
         (self.callback)();
     }
@@ -57,7 +69,7 @@ impl<F: FnMut() + Send, P: Pace> Job for Paced<F, P> {
     }
 
     fn refused(&mut self, _: u64, now: u64) -> Option<u64> {
-        Some(now.saturating_add(self.again.max(1)))
+        Some(now.saturating_add(self.again))
     }
 }
 
@@ -208,6 +220,7 @@ impl Scheduler {
         again: u64,
     ) -> Result<TimerHandle, ShutDown<F>> {
         let core = Arc::clone(&self.inner.core);
+        let again = again.clamp(SOONEST_AGAIN, LATEST_AGAIN);
         let job = Box::new(Paced { callback, pace: Arc::clone(pace), core, again });
         let now = self.inner.core.now();
         self.schedule(now, u64::MAX, job).map_err(|job| ShutDown(job.callback))

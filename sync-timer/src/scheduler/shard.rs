@@ -30,6 +30,8 @@
 //! 7. `queued` has the ticket of every timer that is queued, and of no other. The job at the
 //!    executor has the same ticket. A timer that is moved and queued again has a new ticket, so the
 //!    job of the earlier queueing, which may still be at the executor, neither runs nor ends it.
+//! 8. User code may fork. In the child, a function that called it here touches no lock any more,
+//!    for a thread that is not there may hold it, and calls and drops nothing of the parent's.
 
 use core::cell::Cell;
 use core::num::NonZeroU64;
@@ -290,7 +292,12 @@ impl Shard {
     pub(super) fn refuse_queued(&self, key: Key, ticket: u64) {
         // Before the lock, by invariant 4. Without a time the tick counts as refused when it was
         // due.
+        let process = ProcessMark::current();
         let now = self.core.try_now().unwrap_or(0);
+        // Invariant 8.
+        if !process.is_current() {
+            return;
+        }
         let mut state = self.lock();
         if !state.redeem(key, ticket) {
             return;
@@ -310,12 +317,16 @@ impl Shard {
         drop(state);
         self.settled.notify_all();
         self.core.report(Failed::Refused);
+        if !process.is_current() {
+            core::mem::forget(job);
+            return;
+        }
         self.core.guard(|| drop(job));
     }
 
     /// Calls a job that was taken for running, and decides what becomes of its timer. No panic
-    /// comes out. In the child of a fork that the job made, its timer stays as the parent has it:
-    /// the lock may belong to a thread that is not there.
+    /// comes out. In the child of a fork that it made, its timer stays as the parent has it
+    /// (invariant 8).
     pub(super) fn run(&self, key: Key, deadline: u64, mut job: Box<dyn Job>) {
         let process = ProcessMark::current();
         let tick = Tick {
@@ -334,6 +345,10 @@ impl Shard {
         if job.repeats() {
             // Without a time the tick was not late.
             let now = self.core.try_now().unwrap_or(deadline);
+            if !process.is_current() {
+                core::mem::forget(job);
+                return;
+            }
             let next = job.next(deadline, now);
             match self.repeat(key, next, tick.stop.get(), job) {
                 None => return,
@@ -343,6 +358,9 @@ impl Shard {
         // From here on nothing can make it go on; waiting threads learn of the end after the
         // closure is gone (invariant 3).
         self.core.guard(|| drop(job));
+        if !process.is_current() {
+            return;
+        }
         let mut state = self.lock();
         let at = state.running_at(key);
         state.running.swap_remove(at);
@@ -396,10 +414,14 @@ impl Shard {
         let gone: Vec<_> = gone.into_iter().filter_map(|key| state.take(key)).collect();
         drop(state);
         self.settled.notify_all();
-        let discarded = gone.len();
-        for job in gone {
+        let (discarded, process) = (gone.len(), ProcessMark::current());
+        let mut gone = gone.into_iter();
+        while process.is_current() {
+            let Some(job) = gone.next() else { return discarded };
             self.core.guard(|| drop(job));
         }
+        // Invariant 8.
+        core::mem::forget(gone);
         discarded
     }
 

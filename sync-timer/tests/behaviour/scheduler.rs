@@ -104,6 +104,24 @@ fn huge_is_never_and_not_the_past() {
 }
 
 #[test]
+fn of_equal_timers_a_cancel_ends_the_one_of_the_handle() {
+    for cancelled in 0..3 {
+        let clock = ManualClock::new();
+        let scheduler = Scheduler::builder().clock(clock.clone()).build_without_thread();
+        let (sender, receiver) = channel();
+        let handles = [0, 1, 2].map(|number| {
+            let sender = sender.clone();
+            scheduler.once(SECOND, move || sender.send(number).unwrap()).unwrap()
+        });
+        assert_eq!(handles[cancelled].cancel(), Cancel::Prevented);
+        clock.advance(SECOND);
+        assert_eq!(scheduler.run_due(), 2);
+        let rest: Vec<_> = receiver.try_iter().collect();
+        assert_eq!(rest, [0, 1, 2].into_iter().filter(|&n| n != cancelled).collect::<Vec<_>>());
+    }
+}
+
+#[test]
 fn cancel_says_what_it_found_and_is_idempotent() {
     let it = bench();
     let prevented = it.scheduler.once(SECOND, it.say("prevented")).unwrap();

@@ -61,7 +61,8 @@
 //! # Forks
 //!
 //! The table is the process's own. The tasks of a parent are not in its child: a waiter that the
-//! child inherited in the state `QUEUED` is in no table, and is dropped without a trace.
+//! child inherited in the state `QUEUED` is in no table, and is dropped without a trace. A waker
+//! may fork: a wake in the child ends there, and touches the parent's table no more.
 
 mod retire;
 
@@ -74,6 +75,7 @@ use std::sync::PoisonError;
 
 use super::Channel;
 use super::hash::{BUCKETS, bucket_of};
+use crate::fork::ProcessMark;
 use crate::primitive::atomic::{
     AtomicU8, AtomicU32, AtomicUsize,
     Ordering::{Acquire, Relaxed, Release, SeqCst},
@@ -220,7 +222,9 @@ impl Bucket {
         // Invariant 5: at most one task goes by its turn, the others after the threads.
         let first = self.lock().take_if_passed_over(address, channel);
         let by_turn = u32::from(first.is_some());
-        self.call(first);
+        if !self.call_in_this_process(first) {
+            return by_turn as usize;
+        }
         let mut left = count - by_turn.min(count);
         if left == 0 {
             return by_turn as usize;
@@ -269,15 +273,15 @@ impl Bucket {
             } else {
                 self.wake_batch::<BATCH>(address, left, channel, no_thread, &mut until)
             };
-            woken += taken;
-            if taken < left.min(BATCH) || woken == count as usize {
+            woken += taken.unwrap_or(0);
+            if taken.is_none_or(|taken| taken < left.min(BATCH)) || woken == count as usize {
                 return woken;
             }
         }
     }
 
     /// Wakes at most `N` of `left` tasks that entered before the ticket `until`, which is set if
-    /// this is the first batch.
+    /// this is the first batch. `None`: a waker has forked, and this is the child.
     #[cfg_attr(any(loom, sync_verify), track_caller)]
     fn wake_batch<const N: usize>(
         &self,
@@ -286,7 +290,7 @@ impl Bucket {
         channel: Channel,
         no_thread: bool,
         until: &mut Option<u64>,
-    ) -> usize {
+    ) -> Option<usize> {
         let mut wakers = [const { None }; N];
         let mut list = self.lock();
         let until = *until.get_or_insert(list.tickets);
@@ -295,8 +299,27 @@ impl Bucket {
             list.pass_over(address, channel);
         }
         drop(list);
-        wakers.into_iter().take(taken).for_each(|waker| self.call(waker));
-        taken
+        if N == 1 {
+            wakers.into_iter().for_each(|waker| self.call(waker));
+            return Some(taken);
+        }
+        let mut wakers = wakers.into_iter().take(taken);
+        while let Some(waker) = wakers.next() {
+            if !self.call_in_this_process(waker) {
+                // The wakers that are left are the parent's.
+                core::mem::forget(wakers);
+                return None;
+            }
+        }
+        Some(taken)
+    }
+
+    /// As [`call`](Self::call). Returns `false` if the waker has forked, and this is the child: the
+    /// table is the parent's, and a thread of the parent may hold the lock.
+    fn call_in_this_process(&self, waker: Option<Waker>) -> bool {
+        let process = waker.as_ref().map(|_| ProcessMark::current());
+        self.call(waker);
+        process.is_none_or(|process| process.is_current())
     }
 
     /// Calls the waker of a waiter that was chosen. The lock is not held (invariant 4).

@@ -11,6 +11,7 @@
 //! `sync_core::task` excludes.
 
 use super::{AtomicU32, BATCH, Bucket, Channel, Relaxed, table};
+use crate::fork::ProcessMark;
 use crate::user_code;
 
 /// Removes the waiters of forgotten futures from the table. Called with each word that tasks wait
@@ -49,13 +50,22 @@ impl Bucket {
     /// Takes all waiters of the address out, and drops their wakers.
     #[cold]
     fn remove_all(&self, address: usize) {
+        let process = ProcessMark::current();
         loop {
             let mut wakers = [const { None }; BATCH];
             let taken = self.lock().take(address, Channel::ALL, u64::MAX, &mut wakers);
             // Relaxed: as in `call`.
             self.waiting.fetch_sub(taken, Relaxed);
             // User code: the lock is not held (invariant 4).
-            wakers.into_iter().for_each(user_code::dispose);
+            let mut wakers = wakers.into_iter();
+            while let Some(waker) = wakers.next() {
+                user_code::dispose(waker);
+                if !process.is_current() {
+                    // It has forked, and this is the child: the table is the parent's.
+                    core::mem::forget(wakers);
+                    return;
+                }
+            }
             if taken < BATCH {
                 return;
             }
