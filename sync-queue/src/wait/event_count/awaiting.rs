@@ -36,7 +36,6 @@ impl TaskWait {
     /// Lists the task, and calls `attempt` where `mark` does not confirm that it would fail. `mark`
     /// and `attempt` are those of [`wait_until`](EventCount::wait_until). `tried`: an attempt has
     /// failed before this wait.
-    #[cfg_attr(any(loom, sync_verify), track_caller)]
     pub(crate) fn poll<R>(
         &self,
         count: &EventCount,
@@ -91,7 +90,6 @@ impl TaskWait {
     }
 
     /// Ends the wait. If the task was chosen and has not tried since, another waiter is chosen.
-    #[cfg_attr(any(loom, sync_verify), track_caller)]
     pub(crate) fn leave(&self, count: &EventCount) {
         // An execution that has failed uses nothing again.
         let abandoned = MODELLED && std::thread::panicking();
@@ -139,7 +137,6 @@ where
 {
     type Output = R;
 
-    #[cfg_attr(any(loom, sync_verify), track_caller)]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<R> {
         // SAFETY: the wait is not moved. The future is `!Unpin`, so the unique reference does not
         // exclude the threads that reach the selector.
@@ -150,7 +147,6 @@ where
 }
 
 impl<M, A> Drop for Waiting<'_, M, A> {
-    #[cfg_attr(any(loom, sync_verify), track_caller)]
     fn drop(&mut self) {
         self.wait.leave(self.count);
     }
