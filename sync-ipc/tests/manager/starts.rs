@@ -1,6 +1,6 @@
 //! Servers that start at one path: at the same time, stopped and killed at each system call.
 
-use std::os::unix::net::UnixListener;
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::sync::Barrier;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use sync_ipc::auth::Key;
 use sync_ipc::manager::{Address, Manager, ManagerClient, ManagerError, Server};
 use sync_ipc::{Event, Segment};
 
-use crate::processes::Stepped;
+use crate::processes::{Stepped, until};
 
 /// A folder, a path in it, and a key. The folder must be empty in the end.
 struct World {
@@ -29,9 +29,11 @@ impl World {
         Manager::builder().path(&self.path).authkey(self.key.clone()).server()
     }
 
-    /// Puts a socket there whose server is dead.
+    /// Puts a socket there whose server is dead. Another test may be starting a process: its child
+    /// has a copy of the descriptor until it executes.
     fn leave_a_dead_socket(&self) {
         drop(UnixListener::bind(&self.path).unwrap());
+        until("the socket refuses", || UnixStream::connect(&self.path).is_err());
     }
 
     /// Asserts that clients reach this server, and stops it.
