@@ -153,10 +153,10 @@ fn a_thread_of_a_scope_that_the_system_refuses() {
         let counts = Counts(&dropped);
         let refused = Builder::new().stack_size(1).spawn_scoped(scope, move || drop(counts));
         assert!(matches!(refused, Err(SpawnError::StackSize(1))));
-        // More memory than there is: std drops the closure.
+        // More memory than a process can have: std drops the closure.
         let counts = Counts(&dropped);
         let refused = Builder::new()
-            .stack_size(1 << (usize::BITS - 18))
+            .stack_size(isize::MAX as usize & !0xffff)
             .spawn_scoped(scope, move || drop(counts));
         assert!(refused.is_err() && dropped.load(Ordering::Relaxed) == 2);
         assert_eq!(format!("{scope:?}"), "Scope { threads: 1, .. }");
