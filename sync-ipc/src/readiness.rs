@@ -100,6 +100,9 @@ pub(crate) trait Watched: Send {
 /// ends when it has had none for a while. It can sleep on 127 objects at once; beyond them there is
 /// another thread. Where the system lets a thread sleep on one object only (Linux before 5.16), it
 /// is a thread for each object. A forked child's copy is never rearmed: the thread is its parent's.
+///
+/// Wakers are called on that thread: one that blocks holds up all other tasks. A wait that was
+/// dropped counts until the thread's next turn.
 pub struct Readiness {
     watch: Watch,
 }
@@ -218,9 +221,8 @@ impl Helper {
     ) -> io::Result<Arc<Entry>> {
         if !members.running {
             let ours = Arc::clone(self);
-            let thread =
-                thread::Builder::new().name("sync-ipc-ready".into()).stack_size(128 * 1024);
-            // The wakers are user code, which may fork.
+            let thread = thread::Builder::new().name("sync-ipc-ready".into());
+            // The wakers are user code, which may fork, and needs a stack of the usual size.
             thread.spawn(fork::thread_body(move || ours.serve()))?;
             members.running = true;
         }

@@ -56,7 +56,7 @@ pub struct ReentrantMutex<T> {
 type Locked<'a, T> = Result<ReentrantGuard<'a, T>, LockError<ReentrantGuard<'a, T>>>;
 
 impl<T: Plain> ReentrantMutex<T> {
-    fn kind() -> u64 {
+    pub(crate) fn kind() -> u64 {
         plain::kind_of::<T>("reentrant")
     }
 
@@ -89,8 +89,12 @@ impl<T: Plain> ReentrantMutex<T> {
     ///
     /// As for any object.
     pub fn open(segment: &Segment, name: &str) -> Result<Self> {
-        let block = segment.find(name, Self::kind())?.expect_size(Some(Self::layout()))?;
-        Ok(Self { block, value: PhantomData })
+        Self::checked(segment.find(name, Self::kind())?)
+    }
+
+    /// Over a block that another process placed.
+    pub(crate) fn checked(block: Block) -> Result<Self> {
+        Ok(Self::over(block.expect_size(Some(Self::layout()))?))
     }
 
     /// Locks, at once if this thread holds it already.
@@ -295,10 +299,13 @@ impl<'a, T: Plain> ReentrantGuard<'a, T> {
         }
     }
 
-    /// Releases all levels.
+    /// Releases all levels, and returns their number. A forked child's copy of a guard has none:
+    /// the depth is another owner's, and the child locks once.
     pub(crate) fn release_all(self) -> (&'a ReentrantMutex<T>, u32) {
-        let (mutex, count) = (self.mutex, self.depth());
+        let mutex = self.mutex;
+        let mut count = 1;
         if self.is_ours() {
+            count = self.depth();
             mutex.block.u32(COUNT).store(1, Ordering::Relaxed);
         }
         drop(self);

@@ -13,6 +13,7 @@ use sync_core::primitive::futex::Deadline;
 
 use crate::error::{Error, LockError, Result, TooManyReleases};
 use crate::plain;
+use crate::raw::Platform as _;
 use crate::raw::event_count::{self, Announced};
 use crate::raw::mutex::Refused;
 use crate::raw::semaphore::{FREE, Permits};
@@ -112,7 +113,7 @@ impl Cells {
 
     #[inline]
     fn permit(&self, got: Result<usize, Refused>) -> Result<Permit<'_>, LockError<()>> {
-        Ok(Permit { of: self, cell: got? })
+        Ok(Permit { of: self, cell: got?, identity: self.block.me() })
     }
 }
 
@@ -144,6 +145,8 @@ impl Watched for WatchedCells {
 pub struct Permit<'a> {
     of: &'a Cells,
     cell: usize,
+    /// The participant that has it: a forked child's copy is not the child's.
+    identity: u32,
 }
 
 impl Permit<'_> {
@@ -151,16 +154,20 @@ impl Permit<'_> {
     /// not.
     pub fn forget(self) {
         let this = core::mem::ManuallyDrop::new(self);
-        this.of.permits().forget(&this.of.block, this.cell);
+        if this.of.block.is_us(this.identity) {
+            this.of.permits().forget(&this.of.block, this.cell);
+        }
     }
 }
 
 impl Drop for Permit<'_> {
     #[inline]
     fn drop(&mut self) {
-        // Relaxed: a hint.
-        self.of.hint.store(self.cell, Ordering::Relaxed);
-        self.of.permits().release(&self.of.block, self.cell);
+        if self.of.block.is_us(self.identity) {
+            // Relaxed: a hint.
+            self.of.hint.store(self.cell, Ordering::Relaxed);
+            self.of.permits().release(&self.of.block, self.cell);
+        }
     }
 }
 

@@ -109,7 +109,7 @@ impl<T: Plain> Value<T> {
     }
 
     /// Writes it under its lock. All of it is written, so it is whole afterwards, also if an owner
-    /// died.
+    /// died, unless this thread holds the guard that it got from the dead owner.
     ///
     /// # Errors
     ///
@@ -274,7 +274,7 @@ impl<T: Plain> RawArray<T> {
     ///
     /// # Errors
     ///
-    /// [`Error::BadSize`] for no items; else as for any object.
+    /// [`Error::BadSize`] for no items or items of no size; else as for any object.
     pub fn zeroed(segment: &Segment, name: &str, len: usize) -> Result<Self> {
         Self::place(segment, name, len, |_| {})
     }
@@ -294,7 +294,10 @@ impl<T: Plain> RawArray<T> {
     ///
     /// As for any object.
     pub fn open(segment: &Segment, name: &str) -> Result<Self> {
-        let block = segment.find(name, Self::kind())?;
+        Self::over(segment.find(name, Self::kind())?)
+    }
+
+    fn over(block: Block) -> Result<Self> {
         let len = usize::try_from(block.parameter())
             .ok()
             .filter(|len| *len > 0)
@@ -412,7 +415,8 @@ impl<T: Plain> Array<T> {
         Ok(Self { raw, lock: ReentrantMutex::over(lock) })
     }
 
-    /// A new array of zeros. Its name may have at most 30 bytes: the lock is an object of its own.
+    /// A new array of zeros. Its name may have at most 30 bytes: the lock is an object of its own,
+    /// named as the array with `~` behind it.
     ///
     /// # Errors
     ///
@@ -436,23 +440,19 @@ impl<T: Plain> Array<T> {
     ///
     /// As for any object.
     pub fn open(segment: &Segment, name: &str) -> Result<Self> {
-        Ok(Self {
-            raw: RawArray::open(segment, name)?,
-            lock: ReentrantMutex::open(segment, &name_of_lock(name))?,
-        })
+        let lock = ReentrantMutex::<()>::kind();
+        let [array, lock] = segment.find_array(name, RawArray::<T>::kind(), lock)?;
+        Ok(Self { raw: RawArray::over(array)?, lock: ReentrantMutex::checked(lock)? })
     }
 
     /// Removes the array of that name and its lock, as [`Segment::remove`]. A process that is
-    /// killed in between leaves an array that cannot be opened and can be removed.
+    /// killed in between leaves the lock, which the next object that is placed removes.
     ///
     /// # Errors
     ///
     /// The errors of [`Segment::remove`].
     pub fn remove(segment: &Segment, name: &str) -> Result<()> {
-        match segment.remove(&name_of_lock(name)) {
-            Ok(()) | Err(Error::NotFound) => segment.remove(name),
-            error => error,
-        }
+        segment.remove_array(name, RawArray::<T>::kind())
     }
 
     /// Locks it.

@@ -168,7 +168,8 @@ impl Future for Alarm {
             return Poll::Pending;
         }
         if !state.running {
-            let thread = thread::Builder::new().name("sync-alarm".into()).stack_size(128 * 1024);
+            // The wakers are user code, which needs a stack of the usual size.
+            let thread = thread::Builder::new().name("sync-alarm".into());
             // Under the lock: the thread waits for it, and then finds the entry.
             let body = fork::thread_body(move || alarms.serve());
             if thread.spawn(body).is_err() {

@@ -13,7 +13,10 @@ use crate::raw::mutex::Refused;
 ///
 /// If there was a guard, its lock is left as it was: the next owner gets
 /// [`OwnerDied`](Self::OwnerDied) again. (A guard that is *dropped* without `mark_consistent` makes
-/// the lock [`NotRecoverable`](Self::NotRecoverable).)
+/// the lock [`NotRecoverable`](Self::NotRecoverable); so is a [`ReentrantMutex`] that the thread
+/// holds at further levels, when the last of them is dropped.)
+///
+/// [`ReentrantMutex`]: crate::ReentrantMutex
 ///
 /// ```
 /// fn add(total: &sync_ipc::Mutex<u64>, more: u64) -> sync_ipc::Result<u64> {
@@ -86,6 +89,13 @@ impl Unrepaired for () {
     fn abandon(self) {}
 }
 
+/// A guard with the answer of a timed wait.
+impl<G: Unrepaired> Unrepaired for (G, bool) {
+    fn abandon(self) {
+        self.0.abandon();
+    }
+}
+
 impl<G> From<Refused> for LockError<G> {
     fn from(refused: Refused) -> Self {
         match refused {
@@ -117,16 +127,20 @@ impl std::error::Error for LockError<()> {}
 /// Makes a `Box<dyn Error>` of an error with a guard, as of a [`crate::Error`].
 macro_rules! boxed {
     ($guard:ident, $($bound:ident)?) => {
-        impl<T $(: $bound)?> From<LockError<$guard<'_, T>>> for Box<dyn std::error::Error> {
-            fn from(error: LockError<$guard<'_, T>>) -> Self {
+        $crate::error::boxed!(@ $guard<'_, T>, $($bound)?);
+        $crate::error::boxed!(@ ($guard<'_, T>, bool), $($bound)?);
+    };
+    (@ $guard:ty, $($bound:ident)?) => {
+        impl<T $(: $bound)?> From<LockError<$guard>> for Box<dyn std::error::Error> {
+            fn from(error: LockError<$guard>) -> Self {
                 crate::Error::from(error).into()
             }
         }
 
-        impl<T $(: $bound)?> From<LockError<$guard<'_, T>>>
+        impl<T $(: $bound)?> From<LockError<$guard>>
             for Box<dyn std::error::Error + Send + Sync>
         {
-            fn from(error: LockError<$guard<'_, T>>) -> Self {
+            fn from(error: LockError<$guard>) -> Self {
                 crate::Error::from(error).into()
             }
         }

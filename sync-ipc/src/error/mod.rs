@@ -55,11 +55,13 @@ pub enum Error {
     WrongType,
     /// The segment's contents contradict themselves: a peer wrote over them.
     Corrupted,
-    /// No room left in the segment.
+    /// No room left in the segment, or no entry: a segment has at most 128 objects, and an
+    /// [`Array`](crate::Array) is two.
     Full,
     /// More participants than a segment has slots for.
     TooManyParticipants,
-    /// An internal lock was not free within a second: a stopped process may hold it.
+    /// An internal lock was not free within a second: a stopped process may hold it, or a forked
+    /// child of a killed one.
     Busy,
     /// A lock or a permit was not acquired, or its owner died.
     Lock(LockError<()>),

@@ -48,8 +48,9 @@ use crate::segment::Segment;
 /// A process that was only given the segment's descriptor is no sender yet: keep the own half until
 /// the other process has [opened](Sender::open) one. A half among the arguments or the result of a
 /// `Process` or of a job of a `Pool` counts on its way too; one among a job's arguments counts
-/// until the job ends. A forked child's copies are halves like any
-/// other: drop the half that a process does not use, as with a pipe. A half that is opened later
+/// until the job ends. A forked child's copies are halves like any other: drop the half that a
+/// process does not use, as with a pipe. A half that another thread is opening while a process
+/// forks counts until the child ends or executes another program. A half that is opened later
 /// connects the queue again. A half costs a file descriptor.
 ///
 /// # Errors

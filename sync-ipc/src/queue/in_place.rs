@@ -45,6 +45,8 @@ use crate::segment::trusted::TrustedSegment;
 /// # Ok::<(), sync_ipc::Error>(())
 /// ```
 ///
+/// The alignment of `T` is at most 8; else it does not compile.
+///
 /// # Memory ordering
 ///
 /// Writes before a send are visible after the receive of that item.

@@ -194,8 +194,8 @@ fn fields_of(map: &Mapping, at: usize, named: bool) -> Result<Entry> {
     Ok(Entry { name, kind, offset, size, parameter })
 }
 
-/// The `parameter` of the lock of an array.
-pub(crate) const LOCK_OF_AN_ARRAY: u64 = 1;
+/// The `parameter` of the lock of an array. That of no other object is above what memory can hold.
+pub(crate) const LOCK_OF_AN_ARRAY: u64 = u64::MAX - 0x41_72_72_61_79;
 
 /// Returns the name of the lock of an array.
 pub(crate) fn name_of_lock(array: &str) -> String {

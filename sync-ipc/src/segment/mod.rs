@@ -39,8 +39,10 @@ const SEALS: SealFlags = SealFlags::SHRINK.union(SealFlags::GROW).union(SealFlag
 /// [`Connection`](crate::Connection), or any Unix socket, to [`from_fd`](Self::from_fd).
 ///
 /// Cloning a handle is cheap and means the same participant. A process becomes a participant of a
-/// segment when it opens it; the last clone's drop ends that, as its death does. What a participant
-/// held by then is returned, or reported as [`OwnerDied`](crate::LockError::OwnerDied).
+/// segment when it opens it; the last clone's drop ends that, as its death does. (In a child that
+/// was forked while its parent watched an object, by a [`Readiness`](crate::Readiness) or a waiting
+/// task, only its death does.) What a participant held by then is returned, or reported as
+/// [`OwnerDied`](crate::LockError::OwnerDied).
 ///
 /// ```
 /// use sync_ipc::{Mutex, Segment};
@@ -55,6 +57,9 @@ const SEALS: SealFlags = SealFlags::SHRINK.union(SealFlags::GROW).union(SealFlag
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct Segment(Arc<Core>, Holds);
+
+/// The number of times that an array is looked for again because its name changed hands meanwhile.
+const ATTEMPTS: usize = 1000;
 
 /// Whether a handle holds the segment's name.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -401,6 +406,45 @@ impl Segment {
             header::remove_entry(&self.0.map, at.ok_or(Error::NotFound)?);
             Ok(())
         })
+    }
+
+    /// Removes the array of this name and kind, and its lock. In this order: a lock without an
+    /// array is removed by the next placement.
+    pub(crate) fn remove_array(&self, name: &str, kind: u64) -> Result<()> {
+        let (lock, name) = (object_name(&name_of_lock(name))?, object_name(name)?);
+        self.with_directory(|| {
+            let entries = self.entries()?;
+            let at = entries.iter().position(|entry| entry.name == name).ok_or(Error::NotFound)?;
+            let lock = entries
+                .iter()
+                .position(|entry| entry.name == lock && entry.parameter == LOCK_OF_AN_ARRAY);
+            match lock.filter(|_| entries[at].kind == kind) {
+                Some(lock) => {
+                    header::remove_entry(&self.0.map, at);
+                    header::remove_entry(&self.0.map, lock);
+                    Ok(())
+                }
+                None => Err(Error::WrongType),
+            }
+        })
+    }
+
+    /// Finds the array of this name and kind, and its lock of the kind `lock`. An array is placed
+    /// after its lock and removed before it, and no place in memory is used twice: if the lock is
+    /// the same before and after, the array that was seen in between is its own.
+    pub(crate) fn find_array(&self, name: &str, kind: u64, lock: u64) -> Result<[Block; 2]> {
+        let lock_name = name_of_lock(name);
+        for _ in 0..ATTEMPTS {
+            let before = self.find(&lock_name, lock)?;
+            if before.parameter() != LOCK_OF_AN_ARRAY {
+                return Err(Error::WrongType);
+            }
+            let array = self.find(name, kind)?;
+            if self.find(&lock_name, lock)?.offset() == before.offset() {
+                return Ok([array, before]);
+            }
+        }
+        Err(Error::Busy)
     }
 
     /// Finds an object of this kind.

@@ -1,8 +1,10 @@
 //! Errors go through `?`, and carry nothing that they should not.
 
+use std::time::Duration;
+
 use sync_ipc::{
-    Array, BoundedSemaphore, Error, Item, JoinableQueue, LockError, Mutex, Queue, RawArray,
-    ReentrantMutex, RwLock, Segment, Semaphore, ShareableList, SharedMemory, Value, pipe,
+    Array, BoundedSemaphore, Condvar, Error, Item, JoinableQueue, LockError, Mutex, Queue,
+    RawArray, ReentrantMutex, RwLock, Segment, Semaphore, ShareableList, SharedMemory, Value, pipe,
 };
 
 use crate::processes::fork;
@@ -143,4 +145,25 @@ fn no_type_of_rustix_becomes_an_error() {
     impl<T: From<rustix::io::Errno>> NotFrom<Taken> for T {}
     <Error as NotFrom<_>>::holds();
     <sync_ipc::ConnectionError as NotFrom<_>>::holds();
+}
+
+#[test]
+fn the_errors_of_timed_waits_go_through_the_question_mark() {
+    fn waits(mutex: &Mutex<u32>, condvar: &Condvar) -> sync_ipc::Result<bool> {
+        let (_guard, notified) = condvar.wait_for(mutex.lock()?, Duration::ZERO)?;
+        Ok(notified)
+    }
+    fn waits_boxed(
+        mutex: &Mutex<u32>,
+        condvar: &Condvar,
+    ) -> Result<bool, Box<dyn std::error::Error>> {
+        let deadline = std::time::Instant::now();
+        let (_guard, notified) = condvar.wait_until(mutex.lock()?, deadline)?;
+        Ok(notified)
+    }
+    let segment = Segment::anonymous(1 << 16).expect("a segment");
+    let mutex = Mutex::create(&segment, "m", 0_u32).expect("room");
+    let condvar = Condvar::create(&segment, "c").expect("room");
+    assert!(matches!(waits(&mutex, &condvar), Ok(false)));
+    assert!(matches!(waits_boxed(&mutex, &condvar), Ok(false)));
 }

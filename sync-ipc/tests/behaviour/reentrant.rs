@@ -1,4 +1,6 @@
-use sync_ipc::{LockError, ReentrantMutex, Segment};
+use std::time::Duration;
+
+use sync_ipc::{Condvar, LockError, ReentrantMutex, Segment};
 
 use crate::processes::{FOR_EVER, fork};
 
@@ -90,4 +92,25 @@ fn a_count_that_a_peer_wrote_is_an_error() {
     assert!(matches!(mutex.lock(), Err(LockError::TooManyLevels)));
     assert!(matches!(mutex.try_lock(), Err(LockError::TooManyLevels)));
     drop((again, guard));
+}
+
+#[test]
+fn a_forked_childs_copy_of_a_guard_waits_with_one_level() {
+    let segment = Segment::anonymous(1 << 16).expect("a segment");
+    let mutex = ReentrantMutex::create(&segment, "m", 0_u32).expect("room");
+    let condvar = Condvar::create(&segment, "c").expect("room");
+    let levels = [(); 3].map(|()| mutex.lock().expect("free"));
+    let mut child = fork(|| {
+        // SAFETY: the child's copy, which it does not use again.
+        let copy = unsafe { core::ptr::read(&levels[2]) };
+        let (guard, _) = condvar.wait_for(copy, Duration::from_millis(1)).expect("clean");
+        let depth = guard.depth();
+        drop(guard);
+        i32::from(depth != 1 || mutex.is_locked_by_us())
+    });
+    // The child begins its wait meanwhile. Where it is late, it has less to get wrong.
+    std::thread::sleep(Duration::from_millis(100));
+    drop(levels);
+    assert_eq!(child.join(), 0);
+    drop(mutex.try_lock_for(FOR_EVER).expect("no process has it"));
 }

@@ -3,9 +3,13 @@
 use std::fs::File;
 use std::io::Write;
 use std::os::fd::OwnedFd;
+use std::thread;
+use std::time::Duration;
 
 use rustix::fs::{FallocateFlags, MemfdFlags, SealFlags, fallocate, fcntl_add_seals, memfd_create};
-use sync_ipc::{Array, Error, Event, LockError, Mutex, ReentrantMutex, Segment};
+use sync_ipc::{
+    Array, Error, Event, LockError, Mutex, Queue, RawArray, ReentrantMutex, Segment, Semaphore,
+};
 
 use crate::processes::{alone, fork};
 
@@ -402,4 +406,68 @@ fn types_of_the_same_name_size_and_alignment_open_each_others_objects() {
     let other::Point(x, y) = seen.lock().expect("free").get();
     assert_eq!((x, y), (1.0, 0.0));
     assert!(matches!(Mutex::<u64>::open(&segment, "p"), Err(Error::WrongType)));
+}
+
+#[test]
+fn an_object_whose_name_ends_as_that_of_an_arrays_lock_stays() {
+    let segment = Segment::anonymous(1 << 16).expect("a segment");
+    let queue = Queue::<u64>::create(&segment, "jobs~", 1).expect("room");
+    queue.put(7).expect("open");
+    RawArray::create(&segment, "one~", &[1_u32]).expect("room");
+    Semaphore::create(&segment, "seats~", 1, 1).expect("room");
+    ReentrantMutex::create(&segment, "lock~", ()).expect("room");
+    Event::create(&segment, "another").expect("room");
+    assert_eq!(Queue::<u64>::open(&segment, "jobs~").expect("it is there").try_get(), Ok(7));
+    assert!(RawArray::<u32>::open(&segment, "one~").is_ok());
+    assert!(Semaphore::open(&segment, "seats~").is_ok());
+    assert!(ReentrantMutex::<()>::open(&segment, "lock~").is_ok());
+}
+
+#[test]
+fn what_is_no_array_is_not_removed_as_one() {
+    let segment = Segment::anonymous(1 << 16).expect("a segment");
+    Mutex::create(&segment, "x~", 0_u32).expect("room");
+    Mutex::create(&segment, "total", 0_u32).expect("room");
+    Array::create(&segment, "row", &[1_u32]).expect("room");
+    let remove = |name| Array::<u32>::remove(&segment, name);
+    assert!(matches!(remove("x"), Err(Error::NotFound)));
+    assert!(matches!(remove("total"), Err(Error::WrongType)));
+    assert!(matches!(Array::<u64>::remove(&segment, "row"), Err(Error::WrongType)));
+    assert!(Mutex::<u32>::open(&segment, "x~").is_ok());
+    assert!(Mutex::<u32>::open(&segment, "total").is_ok());
+    assert!(Array::<u32>::open(&segment, "row").is_ok());
+    remove("row").expect("it is there");
+    assert!(matches!(Array::<u32>::open(&segment, "row"), Err(Error::NotFound)));
+    assert!(matches!(ReentrantMutex::<()>::open(&segment, "row~"), Err(Error::NotFound)));
+}
+
+/// One process removes and creates an array again and again; another one opens it.
+#[test]
+fn an_array_is_opened_with_its_own_lock() {
+    let segment = Segment::anonymous(1 << 21).expect("a segment");
+    let done = Event::create(&segment, "done").expect("room");
+    let mut maker = fork(|| {
+        for _ in 0..3000 {
+            Array::create(&segment, "row", &[0_u32]).expect("room");
+            Array::<u32>::remove(&segment, "row").expect("it is there");
+        }
+        done.set();
+        0
+    });
+    let mut opened = 0;
+    while !done.is_set() {
+        let open = || Array::<u32>::open(&segment, "row");
+        let (Ok(one), Ok(other)) = (open(), open()) else { continue };
+        opened += 1;
+        let guard = one.lock().expect("free");
+        guard.set(0, 1).expect("inside");
+        if other.raw().get(0) == Some(1) {
+            // They have the same items, so they have the same lock.
+            let elsewhere = || other.try_lock_for(Duration::ZERO).is_err();
+            let is_held = thread::scope(|scope| scope.spawn(elsewhere).join().expect("no panic"));
+            assert!(is_held, "the items of one array, and the lock of another");
+        }
+    }
+    assert_eq!(maker.join(), 0);
+    assert!(opened > 0, "the array was never there");
 }

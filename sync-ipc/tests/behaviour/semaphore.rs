@@ -185,3 +185,27 @@ fn a_forked_childs_copy_of_a_permit_gives_nothing_back() {
     drop(permit);
     assert_eq!(permits.available_permits(), 1);
 }
+
+#[test]
+fn a_forked_childs_copy_of_a_permit_is_not_the_permit_that_the_child_took_later() {
+    let segment = segment();
+    let semaphore = Semaphore::create(&segment, "s", 1, 1).expect("room");
+    for forget in [false, true] {
+        let permit = semaphore.acquire().expect("free");
+        let mut child = fork(|| {
+            // SAFETY: the child's copy, which it does not use again.
+            let copy = unsafe { core::ptr::read(&permit) };
+            let own = semaphore.acquire().expect("given back by the parent");
+            if forget {
+                copy.forget();
+            } else {
+                drop(copy);
+            }
+            let held = semaphore.try_acquire().is_err();
+            drop(own);
+            i32::from(!held || semaphore.available_permits() != 1)
+        });
+        drop(permit);
+        assert_eq!(child.join(), 0, "forget: {forget}");
+    }
+}
