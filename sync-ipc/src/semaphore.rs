@@ -166,7 +166,7 @@ impl Drop for Permit<'_> {
         if self.of.block.is_us(self.identity) {
             // Relaxed: a hint.
             self.of.hint.store(self.cell, Ordering::Relaxed);
-            self.of.permits().release(&self.of.block, self.cell);
+            self.of.permits().release_of(&self.of.block, self.cell, self.identity);
         }
     }
 }

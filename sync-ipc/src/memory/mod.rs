@@ -138,9 +138,9 @@ impl View {
     #[inline(always)]
     fn row<A: Word>(&self, offset: usize, count: usize) -> &[A] {
         let size = size_of::<A>();
-        let bytes = count.saturating_mul(size);
-        if offset & (size - 1) != 0 || offset > self.len || bytes > self.len - offset {
-            out_of_range(bytes, offset, self.len);
+        let is_inside = offset <= self.len && count <= (self.len - offset) / size;
+        if offset & (size - 1) != 0 || !is_inside {
+            out_of_range(count.saturating_mul(size), offset, self.len);
         }
         // SAFETY: all words are in bounds and aligned (invariant 3), mapped for as long as the
         // borrow of `self` (invariant 1), and every bit pattern is valid for a `Word` and shared

@@ -155,11 +155,17 @@ impl Permits<'_> {
     /// Gives back the permit in `cell`, if this participant holds it.
     #[inline]
     pub fn release<P: Platform>(&self, peers: &P, cell: usize) {
+        self.release_of(peers, cell, peers.me());
+    }
+
+    /// As [`release`](Self::release), with this participant's identity, which the caller knows.
+    #[inline]
+    pub fn release_of<P: Platform>(&self, peers: &P, cell: usize, me: u32) {
         // Release: pairs with the Acquire in `take`. Compared, and not stored: a forked child's
         // copy of a permit is not its own.
         if peers
             .at(&self.cells[cell])
-            .compare_exchange(peers.me(), FREE, Ordering::Release, Ordering::Relaxed)
+            .compare_exchange(me, FREE, Ordering::Release, Ordering::Relaxed)
             .is_ok()
         {
             event_count::notify(self.waiters, peers, 1);
