@@ -11,7 +11,16 @@ fn program(name: &str) -> Command {
     let mut path = std::env::current_exe().expect("a path");
     path.pop();
     path.pop();
-    Command::new(path.join("examples").join(name))
+    let mut program = Command::new(path.join("examples").join(name));
+    // A shell starts what it runs in the background with interrupts ignored, and that is inherited.
+    let interrupts = || {
+        // SAFETY: of this child, before it executes.
+        unsafe { libc::signal(libc::SIGINT, libc::SIG_DFL) };
+        Ok(())
+    };
+    // SAFETY: the call is one that a forked child may make.
+    unsafe { program.pre_exec(interrupts) };
+    program
 }
 
 fn exists(pid: u32) -> bool {
