@@ -1,5 +1,7 @@
 //! The readers-writer lock between processes.
 
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
 use sync_ipc::{Error, LockError, RwLock, Segment};
@@ -66,12 +68,15 @@ fn a_killed_reader_holds_up_no_writer() {
 #[test]
 fn a_killed_writer_is_reported_to_a_reader() {
     let lock = lock();
+    let (mut ours, mut theirs) = UnixStream::pair().expect("descriptors");
     let mut writer = fork(|| {
         core::mem::forget(lock.write().expect("free"));
+        theirs.write_all(&[0]).expect("read");
         std::thread::sleep(FOR_EVER);
         0
     });
-    until("it writes", || lock.try_read().is_err());
+    // A reader is refused before the writer has the lock, too.
+    ours.read_exact(&mut [0]).expect("the writer lives");
     writer.kill();
     // An error on its way up leaves the lock to be repaired.
     let error = Error::from(lock.read().map(drop).expect_err("its writer died"));
