@@ -206,6 +206,27 @@ impl Drop for Stop<'_> {
     }
 }
 
+/// Runs `test` while other threads call `act` again and again: its locks are held at many forks.
+fn beside<R>(threads: usize, act: impl Fn() + Sync, test: impl FnOnce() -> R) -> R {
+    let stop = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let _stop = Stop(&stop);
+        for _ in 0..threads {
+            scope.spawn(|| {
+                while !stop.load(Relaxed) {
+                    act();
+                }
+            });
+        }
+        test()
+    })
+}
+
+/// Schedules and cancels.
+fn once(scheduler: &Scheduler) {
+    drop(scheduler.once(HOUR, || ()).unwrap().cancel_on_drop());
+}
+
 /// The forks come while other threads of the parent schedule and cancel: the lock of the shard is
 /// held at many of them.
 #[test]
@@ -213,17 +234,8 @@ fn the_child_that_a_callback_forks_waits_for_no_lock_of_the_parent() {
     let pool = ThreadPool::new(1);
     let builder = || Scheduler::builder().shards(1);
     for scheduler in [builder().build().unwrap(), builder().executor(pool).build().unwrap()] {
-        let stop = AtomicBool::new(false);
         let children = Children::new();
-        std::thread::scope(|scope| {
-            let _stop = Stop(&stop);
-            for _ in 0..2 {
-                scope.spawn(|| {
-                    while !stop.load(Relaxed) {
-                        drop(scheduler.once(HOUR, || ()).unwrap().cancel_on_drop());
-                    }
-                });
-            }
+        let test = || {
             for _ in 0..60 {
                 let forks = children.clone();
                 scheduler.once(Duration::ZERO, move || _ = forks.fork()).unwrap();
@@ -240,7 +252,8 @@ fn the_child_that_a_callback_forks_waits_for_no_lock_of_the_parent() {
             });
             (0..10).for_each(|_| assert_eq!(children.status(), 0));
             _ = tick.unwrap().cancel_and_wait();
-        });
+        };
+        beside(2, || once(&scheduler), test);
         scheduler.shutdown(Pending::Discard);
     }
 }
@@ -251,14 +264,7 @@ fn a_callback_that_forks_ends_the_childs_run_due() {
     let clock = ManualClock::new();
     let builder = Scheduler::builder().shards(1).clock(clock.clone());
     let scheduler = builder.build_without_thread();
-    let stop = AtomicBool::new(false);
-    std::thread::scope(|scope| {
-        let _stop = Stop(&stop);
-        scope.spawn(|| {
-            while !stop.load(Relaxed) {
-                drop(scheduler.once(HOUR, || ()).unwrap().cancel_on_drop());
-            }
-        });
+    let test = || {
         for _ in 0..20 {
             let (children, parent) = (Children::new(), std::process::id());
             let forks = children.clone();
@@ -273,7 +279,8 @@ fn a_callback_that_forks_ends_the_childs_run_due() {
             assert_eq!(children.status(), 0);
             assert_eq!(called, 2);
         }
-    });
+    };
+    beside(1, || once(&scheduler), test);
 }
 
 /// The forks come while other threads of the parent call the timer.
@@ -283,19 +290,11 @@ fn the_child_that_a_timers_function_forks_waits_for_no_lock_of_the_parent() {
         let children = Children::new();
         let forks = children.clone();
         let timer = Timer::new(Duration::ZERO, move || _ = forks.fork());
-        let stop = AtomicBool::new(false);
-        std::thread::scope(|scope| {
-            let _stop = Stop(&stop);
-            for _ in 0..2 {
-                scope.spawn(|| {
-                    while !stop.load(Relaxed) {
-                        _ = timer.outcome();
-                    }
-                });
-            }
+        let test = || {
             timer.start().unwrap();
             assert_eq!(children.status(), 0);
-        });
+        };
+        beside(2, || _ = timer.outcome(), test);
         assert_eq!(timer.join(), Ok(Outcome::Ran));
     }
 }
@@ -377,15 +376,7 @@ fn a_scheduler_of_the_childs_own_works() {
 fn no_drop_and_no_shutdown_in_the_child_waits_for_a_lock_of_the_parent() {
     let builder = || Scheduler::builder().shards(1);
     for scheduler in [builder().build().unwrap(), builder().build_without_thread()] {
-        let stop = AtomicBool::new(false);
-        std::thread::scope(|scope| {
-            for _ in 0..2 {
-                scope.spawn(|| {
-                    while !stop.load(Relaxed) {
-                        drop(scheduler.once(HOUR, || ()).unwrap().cancel_on_drop());
-                    }
-                });
-            }
+        let test = || {
             for _ in 0..20 {
                 let debounced = scheduler.debounced(HOUR, || ()).unwrap();
                 let throttled = scheduler.throttled(HOUR, || ()).unwrap();
@@ -401,8 +392,8 @@ fn no_drop_and_no_shutdown_in_the_child_waits_for_a_lock_of_the_parent() {
                     assert!(scheduler.is_shutdown());
                 });
             }
-            stop.store(true, Relaxed);
-        });
+        };
+        beside(2, || once(&scheduler), test);
         scheduler.shutdown(Pending::Discard);
     }
 }
@@ -411,13 +402,7 @@ fn no_drop_and_no_shutdown_in_the_child_waits_for_a_lock_of_the_parent() {
 #[test]
 fn a_timer_whose_lock_is_held_at_the_fork_answers_in_the_child() {
     let timer = Timer::new(HOUR, || ());
-    let stop = AtomicBool::new(false);
-    std::thread::scope(|scope| {
-        scope.spawn(|| {
-            while !stop.load(Relaxed) {
-                timer.cancel();
-            }
-        });
+    let test = || {
         for _ in 0..30 {
             in_child("a call of a timer that another thread called at the fork", || {
                 timer.cancel();
@@ -427,6 +412,6 @@ fn a_timer_whose_lock_is_held_at_the_fork_answers_in_the_child() {
                 _ = timer.start();
             });
         }
-        stop.store(true, Relaxed);
-    });
+    };
+    beside(1, || _ = timer.cancel(), test);
 }

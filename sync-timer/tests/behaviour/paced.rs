@@ -203,14 +203,19 @@ impl Executor for Refuses {
     }
 }
 
-#[test]
-fn a_refused_run_is_tried_again() {
+/// With an executor that refuses its first job.
+fn refusing() -> Bench {
     let clock = ManualClock::new();
     let scheduler = Scheduler::builder()
         .clock(clock.clone())
         .executor(Refuses(Mutex::new(true)))
         .build_without_thread();
-    let it = Bench { clock, scheduler, runs: Arc::default() };
+    Bench { clock, scheduler, runs: Arc::default() }
+}
+
+#[test]
+fn a_refused_run_is_tried_again() {
+    let it = refusing();
     let save = it.debounced();
     save.call();
     assert_eq!([it.runs_in(SECOND), it.runs_in(SECOND), it.runs_in(SECOND)], [0, 1, 0]);
@@ -220,12 +225,7 @@ fn a_refused_run_is_tried_again() {
 #[test]
 fn a_refused_run_of_a_slow_pace_is_tried_again_after_a_second() {
     for interval in [Duration::from_secs(3600), Duration::MAX] {
-        let clock = ManualClock::new();
-        let scheduler = Scheduler::builder()
-            .clock(clock.clone())
-            .executor(Refuses(Mutex::new(true)))
-            .build_without_thread();
-        let it = Bench { clock, scheduler, runs: Arc::default() };
+        let it = refusing();
         let runs = Arc::clone(&it.runs);
         let callback = move || _ = runs.fetch_add(1, SeqCst);
         let throttled = it.scheduler.throttled(interval, callback).unwrap();

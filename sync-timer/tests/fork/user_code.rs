@@ -4,7 +4,7 @@
 
 use std::future::Future;
 use std::pin::pin;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Wake, Waker};
 use std::thread::ThreadId;
@@ -12,7 +12,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use sync_timer::{Calendar, Clock, Executor, Missed, Notifier, Outcome, Pending, Scheduler, Timer};
 
-use super::{Children, HOUR, Stop};
+use super::{Children, HOUR, beside, once};
 
 const MOMENT: Duration = Duration::from_millis(2);
 
@@ -78,22 +78,6 @@ impl Clock for ForkingClock {
     fn subscribe(&self, _: &Arc<Notifier>) {
         self.0.call();
     }
-}
-
-/// Runs `test` while two threads schedule and cancel: the lock of the shard is held at many forks.
-fn beside_others(scheduler: &Scheduler, test: impl FnOnce()) {
-    let stop = AtomicBool::new(false);
-    std::thread::scope(|scope| {
-        let _stop = Stop(&stop);
-        for _ in 0..2 {
-            scope.spawn(|| {
-                while !stop.load(Relaxed) {
-                    drop(scheduler.once(HOUR, || ()).unwrap().cancel_on_drop());
-                }
-            });
-        }
-        test();
-    });
 }
 
 #[test]
@@ -164,12 +148,16 @@ fn an_executor_that_forks() {
         let builder = Scheduler::builder().shards(1).executor(executor);
         let builder = builder.on_failure(move |_| hook.lock().unwrap()());
         let scheduler = builder.build().unwrap();
-        beside_others(&scheduler, || {
-            for _ in 0..40 {
-                scheduler.once(Duration::ZERO, of_the_parent()).unwrap();
-                assert_eq!(children.status(), 0, "{fate:?}");
-            }
-        });
+        beside(
+            2,
+            || once(&scheduler),
+            || {
+                for _ in 0..40 {
+                    scheduler.once(Duration::ZERO, of_the_parent()).unwrap();
+                    assert_eq!(children.status(), 0, "{fate:?}");
+                }
+            },
+        );
     }
 }
 
@@ -223,28 +211,32 @@ fn a_hook_and_a_destructor_of_a_closure_that_fork() {
         forks.unwrap().call();
     });
     let scheduler = builder.build().unwrap();
-    beside_others(&scheduler, || {
-        for _ in 0..40 {
-            let forks = Forks::after(0);
-            let token = ForksWhenDropped(forks.clone());
-            scheduler.once(Duration::ZERO, move || _ = &token).unwrap();
-            assert_eq!(forks.status(), 0, "a destructor");
-            // A periodic one is dropped after its last call, by the scheduler itself.
-            let forks = Forks::after(0);
-            let token = ForksWhenDropped(forks.clone());
-            let last = move |tick: &sync_timer::Tick| {
-                let _token = &token;
-                tick.stop();
-            };
-            scheduler.every(MOMENT, Missed::Skip, last).unwrap();
-            assert_eq!(forks.status(), 0, "a destructor after the last tick");
-            let forks = Forks::after(0);
-            *slot.lock().unwrap() = Some(forks.clone());
-            let fails = || std::panic::resume_unwind(Box::new("reported"));
-            scheduler.once(Duration::ZERO, fails).unwrap();
-            assert_eq!(forks.status(), 0, "a hook");
-        }
-    });
+    beside(
+        2,
+        || once(&scheduler),
+        || {
+            for _ in 0..40 {
+                let forks = Forks::after(0);
+                let token = ForksWhenDropped(forks.clone());
+                scheduler.once(Duration::ZERO, move || _ = &token).unwrap();
+                assert_eq!(forks.status(), 0, "a destructor");
+                // A periodic one is dropped after its last call, by the scheduler itself.
+                let forks = Forks::after(0);
+                let token = ForksWhenDropped(forks.clone());
+                let last = move |tick: &sync_timer::Tick| {
+                    let _token = &token;
+                    tick.stop();
+                };
+                scheduler.every(MOMENT, Missed::Skip, last).unwrap();
+                assert_eq!(forks.status(), 0, "a destructor after the last tick");
+                let forks = Forks::after(0);
+                *slot.lock().unwrap() = Some(forks.clone());
+                let fails = || std::panic::resume_unwind(Box::new("reported"));
+                scheduler.once(Duration::ZERO, fails).unwrap();
+                assert_eq!(forks.status(), 0, "a hook");
+            }
+        },
+    );
 }
 
 /// Ends a child that drops it.
@@ -273,25 +265,20 @@ fn a_shutdown_that_drops_a_closure_that_forks() {
         let (first, second) = (ForksWhenDropped(forks.clone()), OfTheParent(parent));
         scheduler.every(HOUR, Missed::Skip, move |_| _ = &first).unwrap();
         scheduler.every(HOUR, Missed::Skip, move |_| _ = &second).unwrap();
-        let stop = AtomicBool::new(false);
-        std::thread::scope(|scope| {
-            let _stop = Stop(&stop);
-            for _ in 0..2 {
-                scope.spawn(|| {
-                    while !stop.load(Relaxed) {
-                        _ = scheduler.len();
-                    }
-                });
+        let shuts_down = || {
+            scheduler.shutdown(pending);
+            if std::process::id() != parent {
+                // SAFETY: ends the child, whose other threads are not there.
+                unsafe { libc::_exit(0) };
             }
-            scope.spawn(|| {
-                scheduler.shutdown(pending);
-                if std::process::id() != parent {
-                    // SAFETY: ends the child, whose other threads are not there.
-                    unsafe { libc::_exit(0) };
-                }
+        };
+        let test = || {
+            std::thread::scope(|scope| {
+                scope.spawn(shuts_down);
+                assert_eq!(forks.status(), 0, "{pending:?}");
             });
-            assert_eq!(forks.status(), 0, "{pending:?}");
-        });
+        };
+        beside(2, || _ = scheduler.len(), test);
     }
 }
 
@@ -304,16 +291,20 @@ impl Wake for Forks {
 #[test]
 fn a_waker_that_forks() {
     let scheduler = Scheduler::builder().shards(1).build().unwrap();
-    beside_others(&scheduler, || {
-        for _ in 0..40 {
-            let forks = Arc::new(Forks::after(0));
-            let waker = Waker::from(Arc::clone(&forks));
-            let mut sleep = pin!(scheduler.sleep(MOMENT));
-            if sleep.as_mut().poll(&mut Context::from_waker(&waker)).is_pending() {
-                assert_eq!(forks.status(), 0);
+    beside(
+        2,
+        || once(&scheduler),
+        || {
+            for _ in 0..40 {
+                let forks = Arc::new(Forks::after(0));
+                let waker = Waker::from(Arc::clone(&forks));
+                let mut sleep = pin!(scheduler.sleep(MOMENT));
+                if sleep.as_mut().poll(&mut Context::from_waker(&waker)).is_pending() {
+                    assert_eq!(forks.status(), 0);
+                }
             }
-        }
-    });
+        },
+    );
 }
 
 /// The times and the clock of a calendar are user code too. A child that they fork does not call
