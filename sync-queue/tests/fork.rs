@@ -4,9 +4,9 @@
 use std::future::{Future, IntoFuture};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering::SeqCst};
+use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
 use std::sync::mpsc;
-use std::task::{Context, Poll, Wake, Waker};
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use sync_core::CancelToken;
@@ -19,6 +19,10 @@ use sync_queue::{
 #[path = "../../sync-core/tests/support/watchdog.rs"]
 mod watchdog;
 use watchdog::watch;
+
+#[path = "../../sync-core/tests/support/wakes.rs"]
+mod wakes;
+use wakes::{Wakes, poll};
 
 #[path = "../../sync-core/tests/support/children.rs"]
 mod children;
@@ -690,20 +694,6 @@ fn queues_that_threads_of_the_parent_wait_for_are_of_use_in_the_child() {
     SIMPLE.put(1);
     sender.send(1).unwrap();
     assert!(parents.into_iter().all(|parent| parent.join().unwrap() == 1));
-}
-
-/// Counts its wakes.
-#[derive(Default)]
-struct Wakes(AtomicUsize);
-
-impl Wake for Wakes {
-    fn wake(self: Arc<Self>) {
-        self.0.fetch_add(1, SeqCst);
-    }
-}
-
-fn poll<F: Future>(future: Pin<&mut F>, wakes: &Arc<Wakes>) -> Poll<F::Output> {
-    future.poll(&mut Context::from_waker(&Waker::from(wakes.clone())))
 }
 
 #[test]

@@ -5,6 +5,8 @@
 mod bomb;
 #[path = "../../../sync-core/tests/support/evil_waker.rs"]
 mod evil_waker;
+#[path = "../../../sync-core/tests/support/wakes.rs"]
+mod wakes;
 #[path = "../../../sync-core/tests/support/watchdog.rs"]
 mod watchdog;
 
