@@ -17,6 +17,8 @@
 
 use core::num::NonZeroU64;
 use core::ptr;
+#[cfg(unix)]
+use core::sync::atomic::{AtomicBool, Ordering::Release};
 use core::sync::atomic::{
     AtomicPtr, AtomicU64,
     Ordering::{AcqRel, Acquire, Relaxed},
@@ -71,10 +73,29 @@ pub fn first_thread() -> Option<NonZeroU64> {
     NonZeroU64::new(FIRST_THREAD.load(Relaxed))
 }
 
+/// Registers a fork handler, once for a process and its children; `registered` is the handler's
+/// own. A program that has no memory for it notices no forks.
+///
+/// Not a `Once`: in a child that was forked while another thread ran it, it would stay so forever.
+/// Two threads may both register the handler, and so may a child whose parent was between the two
+/// steps: to be called twice must be harmless.
+///
+/// # Safety
+///
+/// The handler only does what is allowed in the child of a threaded process.
+#[cfg(unix)]
+pub unsafe fn register(registered: &AtomicBool, in_child: extern "C" fn()) {
+    // Acquire: pairs with the Release below. The handler was registered before that store.
+    if !registered.load(Acquire) {
+        // SAFETY: a function lives as long as the program; the rest is the caller's promise.
+        unsafe { libc::pthread_atfork(None, None, Some(in_child)) };
+        // Release: pairs with the Acquire of the load.
+        registered.store(true, Release);
+    }
+}
+
 #[cfg(unix)]
 fn watch_forks() {
-    use core::sync::atomic::{AtomicBool, Ordering::Release};
-
     extern "C" fn in_child() {
         // Relaxed, both: the child has one thread. Atomics, and a thread-local without a
         // destructor, are all that a fork handler may touch.
@@ -84,20 +105,11 @@ fn watch_forks() {
             FIRST_THREAD.store(crate::primitive::thread::id().get(), Relaxed);
         }
     }
-    // Not a `Once`: in a child that was forked while another thread ran it, it would stay so
-    // forever. Two threads may both register the handler, and so may a child whose parent was
-    // between the two steps. That is harmless: with two handlers a fork adds two to the generation,
-    // which still differs from those of all ancestors, and marks are compared for equality only.
     static REGISTERED: AtomicBool = AtomicBool::new(false);
-    // Acquire: pairs with the Release below. The handler was registered before that store.
-    if !REGISTERED.load(Acquire) {
-        // SAFETY: the handler lives as long as the program, and it only touches what is allowed in
-        // the child of a threaded process. If there is no memory to register it, forks go
-        // unnoticed.
-        unsafe { libc::pthread_atfork(None, None, Some(in_child)) };
-        // Release: pairs with the Acquire of the load.
-        REGISTERED.store(true, Release);
-    }
+    // SAFETY: it touches atomics and a thread-local without a destructor. With two handlers a fork
+    // adds two to the generation, which still differs from those of all ancestors, and marks are
+    // compared for equality only.
+    unsafe { register(&REGISTERED, in_child) };
 }
 
 /// The body of a thread of ours that runs user code: in a child that this code has forked, the

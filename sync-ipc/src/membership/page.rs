@@ -15,6 +15,7 @@ use core::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
 
 use rustix::io::Errno;
 use rustix::mm::{Advice, MapFlags, ProtFlags, madvise, mmap_anonymous, munmap};
+use sync_core::fork;
 use sync_core::primitive::atomic::{AtomicU32, AtomicU64};
 
 /// The words of the page of a member.
@@ -167,18 +168,10 @@ fn wipe_at_forks() {
             next = record.next;
         }
     }
-    // Not a `Once`, which stays begun in the child of a fork that another thread makes meanwhile.
-    // Two threads may both register the handler: to wipe twice is harmless.
     static REGISTERED: AtomicBool = AtomicBool::new(false);
-    // Acquire: pairs with the Release below. The handler was registered before that store.
-    if !REGISTERED.load(Ordering::Acquire) {
-        // SAFETY: the handler lives as long as the program, and it only touches what is allowed in
-        // the child of a threaded process. If there is no memory to register it, the kernel's wipe
-        // is left.
-        unsafe { libc::pthread_atfork(None, None, Some(in_child)) };
-        // Release: pairs with the Acquire of the load.
-        REGISTERED.store(true, Ordering::Release);
-    }
+    // SAFETY: it touches atomics only. To wipe twice is harmless; without memory for the handler
+    // the kernel's wipe is left.
+    unsafe { fork::register(&REGISTERED, in_child) };
 }
 
 #[cfg(test)]
